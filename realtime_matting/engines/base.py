@@ -1,0 +1,30 @@
+"""What the runtime asks of anything that runs a network."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """Runs ONE network of a bundle. Inputs and outputs are float32 NCHW arrays, named as in the ONNX file.
+
+    ``name`` says engine, device and precision for people, for example ``"OpenVINO CPU bf16"``.
+    """
+
+    name: str
+
+    def __call__(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Run once. The arrays returned are valid until the next call of this engine.
+
+        Raises:
+            EngineError: the engine refused the input or failed while running.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the engine holds; calling it twice is harmless."""
+        ...

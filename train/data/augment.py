@@ -1,0 +1,113 @@
+"""What a camera and a wardrobe do to a picture. Every function takes the random generator first and is pure.
+
+Pictures are float32 (H, W, 3) in [0, 1], RGB, unless said otherwise. A degradation that a camera would apply to
+everything it sees (noise, blur, compression, white balance) must reach person and background alike: a network
+otherwise learns "sharp means person".
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Rng = np.random.Generator
+Image = NDArray[np.float32]
+
+
+def chance(rng: Rng, probability: float) -> bool:
+    """True with the given probability."""
+    return bool(rng.random() < probability)
+
+
+def tone_curve(rng: Rng, strength: float = 1.0) -> tuple[NDArray[np.float32], float]:
+    """A random camera look: (table float32 (256, 3) from uint8 level to [0, 1], saturation factor).
+
+    White balance, exposure, gamma and contrast are drawn together and baked into one table a channel.
+    """
+    level = np.linspace(0, 1, 256, dtype=np.float32)[:, None]
+    gain = np.exp(rng.normal(0, 0.08 * strength, 3)).astype(np.float32)
+    exposure = np.float32(np.exp(rng.normal(0, 0.22 * strength)))
+    gamma = np.float32(np.exp(rng.normal(0, 0.22 * strength)))
+    contrast = np.float32(np.exp(rng.normal(0, 0.15 * strength)))
+    table = np.clip(level**gamma * exposure * gain, 0, 1)
+    table = np.clip((table - 0.45) * contrast + 0.45, 0, 1)
+    return table.astype(np.float32), float(np.clip(rng.normal(1, 0.25 * strength), 0, 1.8))
+
+
+def apply_tone(picture: NDArray[np.uint8], table: NDArray[np.float32], saturation: float) -> Image:
+    """Apply a look of :func:`tone_curve` to a uint8 (H, W, 3) picture."""
+    quantized = np.clip(table * 255 + 0.5, 0, 255).astype(np.uint8)[None]
+    toned = cv2.LUT(picture, np.ascontiguousarray(quantized)).astype(np.float32) * np.float32(1 / 255)
+    grey = cv2.cvtColor(toned, cv2.COLOR_RGB2GRAY)[..., None]
+    return np.clip(grey + np.float32(saturation) * (toned - grey), 0, 1)
+
+
+def recolor_white_clothes(rng: Rng, rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Dye pale, unsaturated cloth in the lower part of a person; uint8 (H, W, 4), straight alpha."""
+    color = rgba[..., :3]
+    height = rgba.shape[0]
+    value = color.max(axis=2).astype(np.float32)
+    chroma = value - color.min(axis=2)
+    rows = np.clip((np.arange(height, dtype=np.float32) / height - 0.35) / 0.1, 0, 1)[:, None]
+    pale = np.clip((45 - chroma) / 20, 0, 1) * np.clip((value - 110) / 40, 0, 1) * rows
+    dye = rng.uniform(0.05, 1.0, 3).astype(np.float32)
+    factor = 1 - cv2.GaussianBlur(pale, (0, 0), 1.5)[..., None] * (1 - dye)
+    if chance(rng, 0.35):  # stripes or checks, so that clothing is not always plain
+        period = rng.uniform(0.015, 0.08) * height
+        angle = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])
+        y, x = np.mgrid[:height, : rgba.shape[1]].astype(np.float32)
+        wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * np.float32(2 * np.pi / period)) > 0
+        factor *= 1 - (wave * pale)[..., None] * (1 - rng.uniform(0.2, 1.0, 3).astype(np.float32))
+    return np.dstack([np.clip(color * factor, 0, 255).astype(np.uint8), rgba[..., 3]])
+
+
+def motion_kernel(rng: Rng, length: float) -> Image:
+    """A straight smear of ``length`` pixels in a random direction, float32 (k, k), summing to 1."""
+    size = int(np.ceil(length)) | 1
+    kernel = np.zeros((size, size), np.float32)
+    middle = size // 2
+    angle = rng.uniform(0, np.pi)
+    dx, dy = np.cos(angle) * length / 2, np.sin(angle) * length / 2
+    start = (round(middle - dx), round(middle - dy))
+    end = (round(middle + dx), round(middle + dy))
+    cv2.line(kernel, start, end, 1.0, 1, cv2.LINE_AA)
+    return kernel / kernel.sum()
+
+
+def smear(premultiplied: Image, alpha: Image, kernel: Image) -> tuple[Image, Image]:
+    """Filter premultiplied colour and alpha alike (a moving person mixes with what is behind, never with black)."""
+    border = cv2.BORDER_REPLICATE
+    return cv2.filter2D(premultiplied, -1, kernel, borderType=border), cv2.filter2D(
+        alpha, -1, kernel, borderType=border
+    )
+
+
+def sensor_noise(rng: Rng, picture: Image) -> Image:
+    """Shot and read noise, partly as coloured blotches the size of a few pixels, as cheap webcams show."""
+    height, width = picture.shape[:2]
+    strength = rng.exponential(0.018)
+    noise = rng.standard_normal((height, width, 1), dtype=np.float32)
+    blotch = rng.standard_normal((height // 3 + 1, width // 3 + 1, 3), dtype=np.float32)
+    noise = noise + 0.6 * cv2.resize(blotch, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.clip(picture + noise * np.float32(strength) * (0.5 + np.sqrt(np.maximum(picture, 0))), 0, 1)
+
+
+def jpeg(rng: Rng, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Compress and decode, quality 25 to 95, chroma halved as cameras do."""
+    quality = int(rng.uniform(25, 95))
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    _, data = cv2.imencode(".jpg", picture, options)
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)  # type: ignore[return-value]
+
+
+def lower_resolution(rng: Rng, picture: Image) -> Image:
+    """Shrink by up to 2.2 and enlarge again: a camera whose real resolution is below its nominal one."""
+    height, width = picture.shape[:2]
+    factor = rng.uniform(1.2, 2.2)
+    small = cv2.resize(picture, (int(width / factor), int(height / factor)), interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def sharpen(rng: Rng, picture: Image) -> Image:
+    """Unsharp mask with its bright and dark rims, as webcams apply."""
+    soft = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.8, 1.6))
+    return np.clip(picture + np.float32(rng.uniform(0.3, 1.2)) * (picture - soft), 0, 1)

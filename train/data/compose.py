@@ -1,0 +1,220 @@
+"""Composites made on the fly: people from foregrounds, put before a background, seen through one camera.
+
+Everything is resized first and composited afterwards (compositing first and resizing then would blur the truth), and
+what the camera does (blur, noise, compression, colour) reaches person and background alike.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from train.data import augment
+from train.data.augment import Rng, chance
+from train.data.config import DataConfig
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Composite:
+    """``image`` = degrade(alpha·foreground + (1−alpha)·background); uint8 RGB (H, W, 3), ``alpha`` float32 (H, W)."""
+
+    image: Picture
+    alpha: NDArray[np.float32]
+    foreground: Picture
+    background: Picture
+
+
+@dataclass(frozen=True)
+class CutSides:
+    """Sides of the foreground's picture at which the person is cut off."""
+
+    left: bool
+    top: bool
+    right: bool
+    bottom: bool
+
+
+def cut_sides(alpha: Picture) -> CutSides:
+    """A side counts as cut when the person covers more than 4 of its pixels (or 2 %)."""
+
+    def touches(line: NDArray[np.uint8]) -> bool:
+        return bool(np.count_nonzero(line > 127) > max(4, 0.02 * len(line)))
+
+    return CutSides(touches(alpha[:, 0]), touches(alpha[0]), touches(alpha[:, -1]), touches(alpha[-1]))
+
+
+def cover(picture: Picture, width: int, height: int, rng: Rng | None = None) -> Picture:
+    """Scale and crop to (height, width): centred, or with ``rng`` a random crop of a random zoom, maybe mirrored."""
+    h, w = picture.shape[:2]
+    scale = max(width / w, height / h)
+    x = y = 0.5
+    if rng is not None:
+        scale *= rng.uniform(1.0, 1.7)
+        x, y = rng.uniform(size=2)
+    crop_w, crop_h = width / scale, height / scale
+    left, top = int(x * (w - crop_w)), int(y * (h - crop_h))
+    part = picture[top : top + max(1, round(crop_h)), left : left + max(1, round(crop_w))]
+    filter_ = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    out = cv2.resize(part, (width, height), interpolation=filter_)
+    return np.ascontiguousarray(out[:, ::-1]) if rng is not None and chance(rng, 0.5) else out  # type: ignore[return-value]
+
+
+def plain_background(rng: Rng, width: int, height: int) -> Picture:
+    """One colour, or a gradient between two."""
+    a, b = rng.integers(0, 256, (2, 3)).astype(np.float32)
+    if chance(rng, 0.5):
+        return np.broadcast_to(a.astype(np.uint8), (height, width, 3)).copy()
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    t = (x / width - 0.5) * np.cos(angle) + (y / height - 0.5) * np.sin(angle) + 0.5
+    return np.clip(a + (b - a) * t[..., None], 0, 255).astype(np.uint8)
+
+
+def place(rng: Rng, rgba: Picture, width: int, height: int, *, tight: bool) -> Picture:
+    """Put a person on an empty canvas as a camera would frame them; straight RGBA, uint8 (height, width, 4).
+
+    A side at which the person is cut goes to (or beyond) the canvas' edge, so that no straight cut hangs in mid-air.
+    ``tight`` keeps the person large (for crops around the edge).
+    """
+    if chance(rng, 0.5):
+        rgba = np.ascontiguousarray(rgba[:, ::-1])
+    alpha = rgba[..., 3]
+    cut = cut_sides(alpha)
+    rows, columns = np.flatnonzero(alpha.max(axis=1) > 25), np.flatnonzero(alpha.max(axis=0) > 25)
+    if len(rows) == 0:
+        return np.zeros((height, width, 4), np.uint8)
+    rgba = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    h, w = rgba.shape[:2]
+    if cut.top and cut.bottom:
+        scale = height / h * rng.uniform(1.0, 1.35)
+    elif cut.bottom:
+        scale = height / h * (rng.uniform(0.55, 1.1) if tight or chance(rng, 0.85) else rng.uniform(0.3, 0.6))
+    else:
+        small = rng.uniform(0.25, 0.7)
+        scale = height / h * (rng.uniform(0.7, 1.6) if tight or chance(rng, 0.75) else small)
+    if cut.left and cut.right:
+        scale = max(scale, width / w * 1.01)
+    # Enlarging far beyond the stored resolution would teach blurred people.
+    scale = min(scale, 2.0) if not (cut.top or (cut.left and cut.right)) else scale
+    angle = rng.normal(0, 4) if chance(rng, 0.5) else 0.0
+    new_w, new_h = max(2, round(w * scale)), max(2, round(h * scale))
+    rgba = cv2.resize(rgba, (new_w, new_h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+
+    slack = 0.06 if angle else 0.0  # a turned cut side must stay outside the canvas
+    hidden = slack + abs(rng.normal(0, 0.05))
+    if cut.bottom or chance(rng, 0.35):
+        top = height - new_h + round(hidden * new_h)
+    else:
+        top = round(rng.uniform(-0.1, 0.6) * max(height - new_h, 0.2 * height))
+    if cut.top:
+        top = min(top, -round(slack * new_h)) if new_h > height else top
+    left = round(rng.normal(0.5, 0.22) * width - new_w / 2)
+    if chance(rng, 0.08):  # half outside
+        left = round(rng.choice([-0.5, 0.0]) * new_w) if chance(rng, 0.5) else round(width - rng.uniform(0.4, 0.9) * new_w)
+    if cut.left and cut.right:
+        left = round((width - new_w) / 2)
+    elif cut.left:
+        left = -round(hidden * new_w)
+    elif cut.right:
+        left = width - new_w + round(hidden * new_w)
+
+    matrix = cv2.getRotationMatrix2D((new_w / 2, new_h / 2), float(angle), 1.0)
+    matrix[:, 2] += (left, top)
+    color = cv2.warpAffine(
+        rgba[..., :3], matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    alpha = cv2.warpAffine(rgba[..., 3], matrix, (width, height), flags=cv2.INTER_LINEAR)
+    return np.dstack([color, alpha])
+
+
+def soft_window(rng: Rng, alphas: list[Picture], width: int, height: int, side: int) -> tuple[slice, slice]:
+    """Square window centred on a random half-transparent pixel (Deep Image Matting, section 3.4), inside the canvas."""
+    soft = np.zeros(0, np.int64)
+    if alphas:
+        chosen = alphas[int(rng.integers(len(alphas)))]
+        soft = np.flatnonzero(((chosen > 5) & (chosen < 250)).ravel())
+    at = int(soft[rng.integers(len(soft))]) if len(soft) else int(rng.integers(height * width))
+    top = int(np.clip(at // width - side // 2, 0, height - side))
+    left = int(np.clip(at % width - side // 2, 0, width - side))
+    return slice(top, top + side), slice(left, left + side)
+
+
+def compose(
+    rng: Rng,
+    config: DataConfig,
+    people: list[tuple[Picture, bool]],
+    background: Picture,
+    width: int,
+    height: int,
+    *,
+    crop: int | None = None,
+) -> Composite:
+    """One training picture.
+
+    Args:
+        people: (straight RGBA, dye its white clothes?) each; back to front; may be empty.
+        background: any size, uint8 RGB.
+        width, height: size of the canvas on which people are placed.
+        crop: keep only a square of this side around half-transparent pixels, and keep people large.
+    """
+    placed = []
+    for rgba, white in people:
+        if white and chance(rng, 0.7):
+            rgba = augment.recolor_white_clothes(rng, rgba)
+        placed.append(place(rng, rgba, width, height, tight=crop is not None))
+    if chance(rng, config.plain_background_share):
+        behind = plain_background(rng, width, height)
+    else:
+        behind = cover(background, width, height, rng)
+    if crop is not None:
+        window = soft_window(rng, [p[..., 3] for p in placed], width, height, crop)
+        behind, placed = np.ascontiguousarray(behind[window]), [np.ascontiguousarray(p[window]) for p in placed]
+    if chance(rng, config.blurred_background_share):
+        behind = cv2.GaussianBlur(behind, (0, 0), rng.uniform(0.5, 0.012 * width + 0.6))
+
+    # One look for the camera and a smaller one for each thing in front of it, since light differs between places.
+    table, saturation = augment.tone_curve(rng)
+    back = augment.apply_tone(behind, *augment.tone_curve(rng, 0.6))
+    front, alpha = back, np.zeros(behind.shape[:2], np.float32)
+    for person in placed:
+        color = augment.apply_tone(np.ascontiguousarray(person[..., :3]), *augment.tone_curve(rng, 0.8))
+        own = person[..., 3].astype(np.float32) * np.float32(1 / 255)
+        if chance(rng, 0.12):
+            kernel = augment.motion_kernel(rng, rng.uniform(2, 0.025 * width + 2))
+            premultiplied, own = augment.smear(color * own[..., None], own, kernel)
+            color = np.where(own[..., None] > 0.01, premultiplied / np.maximum(own[..., None], 0.01), color)
+        # "Over" for straight colours: the union's alpha, and the colour that the union has where it covers anything.
+        union = own + alpha * (1 - own)
+        weight = (own / np.maximum(union, 1e-4))[..., None]
+        front = np.where(union[..., None] > 1e-4, weight * color + (1 - weight) * front, color)
+        alpha = union
+    back, front = (augment.apply_tone(to_uint8(x), table, saturation) for x in (back, front))
+    image, alpha = camera(rng, back + alpha[..., None] * (front - back), alpha)
+    picture = to_uint8(image)
+    if chance(rng, 0.55):
+        picture = augment.jpeg(rng, picture)
+    return Composite(picture, alpha, to_uint8(front), to_uint8(back))
+
+
+def to_uint8(picture: NDArray[np.float32]) -> Picture:
+    """[0, 1] → 0 to 255, rounded."""
+    return cv2.convertScaleAbs(np.maximum(picture, 0), alpha=255)  # type: ignore[return-value]
+
+
+def camera(
+    rng: Rng, image: NDArray[np.float32], alpha: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Lens, sensor and firmware, over the finished picture. Lens blur reaches the alpha too: it is what is seen."""
+    if chance(rng, 0.4):
+        sigma = rng.uniform(0.3, 1.3)
+        image, alpha = cv2.GaussianBlur(image, (0, 0), sigma), cv2.GaussianBlur(alpha, (0, 0), sigma)
+    if chance(rng, 0.2):
+        image = augment.lower_resolution(rng, image)
+    if chance(rng, 0.65):
+        image = augment.sensor_noise(rng, image)
+    if chance(rng, 0.25):
+        image = augment.sharpen(rng, image)
+    return image, alpha

@@ -1,0 +1,94 @@
+"""Measure model bundles, and MediaPipe as a baseline, on people none of them was trained on.
+
+    python -m train.evaluate shm-mobile --data ../shared/data/validation --baseline mediapipe:pose
+
+Validation data are for measuring only: nothing here may be trained on, and pictures of people stay in ``--out``.
+What the sets hold is told in `train.evaluation.sets`, how their pictures are made in `train.evaluation.framing`.
+"""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from realtime_matting.errors import InputError, OutputError
+from train.cli import run
+from train.evaluation.baselines import BASELINES, baseline_name, open_predictors
+from train.evaluation.framing import SEED, Size
+from train.evaluation.measure import evaluate
+from train.evaluation.report import LEGEND, print_tables, write_report
+from train.evaluation.sets import SET_NAMES, load_sets
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="bundles: names or folders")] = None,
+    data: Annotated[Path, typer.Option(help="validation folder")] = Path("../shared/data/validation"),
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{', '.join(BASELINES)}; may be repeated, ratios are to the first"),
+    ] = None,
+    backgrounds: Annotated[
+        Path | None,
+        typer.Option(help="folder of pictures without people (default: DATA/../backgrounds/validation)"),
+    ] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help=f"{', '.join(SET_NAMES)}; may be repeated (default: all)")
+    ] = None,
+    size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="of composites of stills")] = "1280x720",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="at most so many pictures in a set of stills, and frames in a sequence")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="folder for the report and the sheets")] = Path("out/evaluation"),
+) -> None:
+    """Measure models on composites of held-out people: tables, Markdown, JSON, and sheets of the worst pictures."""
+    names = list(dict.fromkeys(sets or SET_NAMES))
+    behind = backgrounds or data.parent / "backgrounds" / "validation"
+    chosen = load_sets(names, data, behind, size=_parse_size(size), limit=limit)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be made ({error.strerror}); choose another folder with --out") from error
+
+    with open_predictors(models or [], baseline or []) as predictors, _progress() as progress:
+        tasks = {one.name: progress.add_task(one.name, total=one.frames) for one in chosen}
+        result = evaluate(predictors, chosen, on_frame=lambda one: progress.advance(tasks[one.name]))
+    reference = baseline_name(baseline[0]) if baseline else None
+
+    console = Console()
+    print_tables(result, reference, console)
+    console.print(LEGEND, style="dim")
+    command = shlex.join(["python", "-m", "train.evaluate", *sys.argv[1:]])
+    settings = {"seed": SEED, "size": size, "limit": limit, "sets": names}
+    for path in write_report(result, reference, out, command=command, settings=settings):
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+def _parse_size(text: str) -> Size:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not (64 <= width <= 7680 and 64 <= height <= 7680):
+        raise InputError(f"--size {text}: not WIDTHxHEIGHT with both from 64 to 7680, such as 1280x720")
+    return width, height
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,86 @@
+"""Semantic Human Matting: a T-Net that says where, an M-Net that says how much, and their fusion.
+
+Chen et al. 2018, arXiv 1809.01354. Channel order of every trimap: background, unknown, foreground.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from train.networks.mnet import LIGHT_DEPTHS, LIGHT_WIDTHS, MNet
+from train.networks.tnet_mobile import MobileTNet
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """``alpha`` (N, 1, H, W) fused, in [0, 1]; ``trimap_logits`` (N, 3, h, w) at the T-Net's own size."""
+
+    alpha: Tensor
+    trimap_logits: Tensor
+
+
+def fuse(trimap: Tensor, alpha: Tensor) -> Tensor:
+    """α = F + U·α_r (equation 1), from probabilities (N, 3, H, W) and the M-Net's alpha (N, 1, H, W)."""
+    return trimap[:, 2:3] + trimap[:, 1:2] * alpha
+
+
+def normalize(rgb: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """(rgb − mean) / std a channel; ``rgb`` (N, 3, H, W) in [0, 1]."""
+    shift = rgb.new_tensor(mean)[:, None, None]
+    return (rgb - shift) / rgb.new_tensor(std)[:, None, None]
+
+
+class SHM(nn.Module):
+    """RGB (N, 3, H, W) in [0, 1] → :class:`Prediction`.
+
+    Args:
+        t_net: picture → trimap logits; has ``mean``, ``std``, ``stride``.
+        m_net: picture, trimap probabilities → alpha; likewise.
+        trimap_long_side: the T-Net looks at the picture shrunk so that its longer side is at most this.
+        matting_long_side: the longer side at which the M-Net is meant to run (used by the exported bundle).
+    """
+
+    def __init__(self, t_net: nn.Module, m_net: MNet, *, trimap_long_side: int, matting_long_side: int) -> None:
+        super().__init__()
+        self.t_net, self.m_net = t_net, m_net
+        self.trimap_long_side, self.matting_long_side = trimap_long_side, matting_long_side
+
+    def trimap_logits(self, rgb: Tensor) -> Tensor:
+        """T-Net alone, at its own size."""
+        height, width = rgb.shape[-2:]
+        scale = self.trimap_long_side / max(height, width)
+        if scale < 1:
+            size = (round(height * scale), round(width * scale))
+            rgb = F.interpolate(rgb, size=size, mode="bilinear", align_corners=False, antialias=True)
+        logits: Tensor = self.t_net(normalize(rgb, self.t_net.mean, self.t_net.std))  # type: ignore[arg-type]
+        return logits
+
+    def matte(self, rgb: Tensor, trimap: Tensor) -> Tensor:
+        """M-Net and fusion for a given trimap (probabilities, (N, 3, H, W))."""
+        return fuse(trimap, self.m_net(normalize(rgb, self.m_net.mean, self.m_net.std), trimap))
+
+    def forward(self, rgb: Tensor) -> Prediction:
+        logits = self.trimap_logits(rgb)
+        probabilities = torch.softmax(logits.float(), dim=1)
+        if probabilities.shape[-2:] != rgb.shape[-2:]:
+            probabilities = F.interpolate(probabilities, size=rgb.shape[-2:], mode="bilinear", align_corners=False)
+        return Prediction(self.matte(rgb, probabilities), logits)
+
+
+def shm() -> SHM:
+    """The paper's networks: PSPNet-50, and VGG16 with unpooling."""
+    from train.networks.pspnet import PSPNet
+
+    return SHM(PSPNet(), MNet(), trimap_long_side=800, matting_long_side=1500)
+
+
+def shm_mobile() -> SHM:
+    """The same structure for a CPU."""
+    light = MNet(LIGHT_WIDTHS, LIGHT_DEPTHS, decoder_kernel=3, skips=True)
+    return SHM(MobileTNet(), light, trimap_long_side=320, matting_long_side=640)
+
+
+NETWORKS = {"shm": shm, "shm-mobile": shm_mobile}
+"""Networks by the name that configurations and checkpoints use."""
