@@ -1,9 +1,9 @@
 """Checkpoints: a folder of safetensors and JSON, replaced as a whole; nothing in it can execute.
 
-    model.safetensors       the weights that are used: the running mean where there is one
-    raw.safetensors         the weights the optimiser was at (only with a running mean)
-    optimizer.safetensors   the optimiser's state
-    checkpoint.json         network, phase, step, configuration, metrics
+model.safetensors       the weights that are used: the running mean where there is one
+raw.safetensors         the weights the optimiser was at (only with a running mean)
+optimizer.safetensors   the optimiser's state
+checkpoint.json         network, phase, step, configuration, metrics
 """
 
 import json

@@ -45,12 +45,12 @@ class PhaseConfig(Strict):
 class TrainConfig(Strict):
     """A whole run: network, data, and the schedule of each phase.
 
-    ``start``: what the T-Net starts from: "pose" (weights in the mediapipe wheel) or "random".
+    ``start``: what the light T-Net's encoder starts from: "imagenet" (EfficientNet-Lite0) or "random".
     ``holdout``: share of people and backgrounds kept away from training to choose the best checkpoint.
     """
 
     network: Literal["shm", "shm-mobile"]
-    start: Literal["pose", "random"] = "random"
+    start: Literal["imagenet", "random"] = "random"
     seed: int = 1
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     workers: int = Field(1, ge=0)
@@ -104,6 +104,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> TrainConfig:
     try:
         return TrainConfig.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where}: {first['msg'].lower()}") from error
+        # A mistyped key shows up twice, as unknown and as missing; the unknown one is the mistake.
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        what = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].lower()
+        raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {what}") from error

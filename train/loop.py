@@ -161,7 +161,7 @@ def train_phase(
         if not torch.isfinite(losses["total"]):
             raise MattingError(
                 f"loss is {losses['total'].item()} at step {step} (samples {step * phase.batch_size} to "
-                f"{(step + 1) * phase.batch_size - 1}); lower the learning rate, or use --resume from the last checkpoint"
+                f"{(step + 1) * phase.batch_size - 1}); lower the learning rate and --resume from the last checkpoint"
             )
         optimizer.zero_grad(set_to_none=True)
         fabric.backward(losses["total"])

@@ -50,7 +50,7 @@ def _blur(x: Tensor) -> Tensor:
 
 
 def laplacian_loss(alpha: Tensor, truth: Tensor, levels: int = 5) -> Tensor:
-    """Σ 2^k·mean|L_k(α) − L_k(α_g)| over a Gaussian–Laplacian pyramid (Hou and Liu 2019, arXiv 1909.09725, section 3.3).
+    """Σ 2^k·mean|L_k(α) − L_k(α_g)| over a Gaussian–Laplacian pyramid (Hou and Liu 2019, arXiv 1909.09725, sec. 3.3).
 
     The pyramid is linear, so it is taken of the difference.
     """

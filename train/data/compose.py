@@ -113,7 +113,8 @@ def place(rng: Rng, rgba: Picture, width: int, height: int, *, tight: bool) -> P
         top = min(top, -round(slack * new_h)) if new_h > height else top
     left = round(rng.normal(0.5, 0.22) * width - new_w / 2)
     if chance(rng, 0.08):  # half outside
-        left = round(rng.choice([-0.5, 0.0]) * new_w) if chance(rng, 0.5) else round(width - rng.uniform(0.4, 0.9) * new_w)
+        inside = rng.uniform(0.4, 0.9)
+        left = round((inside - 1) * new_w) if chance(rng, 0.5) else round(width - inside * new_w)
     if cut.left and cut.right:
         left = round((width - new_w) / 2)
     elif cut.left:
@@ -196,7 +197,7 @@ def compose(
     picture = to_uint8(image)
     if chance(rng, 0.55):
         picture = augment.jpeg(rng, picture)
-    return Composite(picture, alpha, to_uint8(front), to_uint8(back))
+    return Composite(picture, np.clip(alpha, 0, 1), to_uint8(front), to_uint8(back))
 
 
 def to_uint8(picture: NDArray[np.float32]) -> Picture:

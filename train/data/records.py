@@ -84,7 +84,7 @@ def list_mask_pairs(images: Path, masks: Path) -> list[MaskPair]:
     if images.is_file() and masks.is_file():
         listed = list_pictures(masks)
         if len(listed) != len(pictures):
-            raise InputError(f"{images} has {len(pictures)} entries but {masks} has {len(listed)}; they go line by line")
+            raise InputError(f"{images} lists {len(pictures)} pictures but {masks} {len(listed)}; they go line by line")
         return [MaskPair(i, m) for i, m in zip(pictures, listed, strict=True)]
     by_stem = {p.stem: p for p in list_pictures(masks)}
     for picture in pictures:

@@ -3,7 +3,7 @@
 Chen et al. 2018, arXiv 1809.01354. Channel order of every trimap: background, unknown, foreground.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +13,7 @@ from train.networks.mnet import LIGHT_DEPTHS, LIGHT_WIDTHS, MNet
 from train.networks.tnet_mobile import MobileTNet
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """``alpha`` (N, 1, H, W) fused, in [0, 1]; ``trimap_logits`` (N, 3, h, w) at the T-Net's own size."""
 
     alpha: Tensor

@@ -1,112 +1,151 @@
 """Light T-Net: picture → trimap logits, an inverted-residual encoder with a top-down decoder.
 
 Same job as the PSPNet-50 of Semantic Human Matting (Chen et al. 2018, arXiv 1809.01354, section 4.1), sized for a CPU:
-inverted residual blocks (Sandler et al. 2018, arXiv 1801.04381) down to stride 32, lateral 1×1 convolutions added on
-the way up (Lin et al. 2017, arXiv 1612.03144). Widths and kernels follow the segmentation branch of the BlazePose
-"full" landmark network (Bazarevsky et al. 2020, arXiv 2006.10204; Apache-2.0), so that its weights, learnt on real
-people, can start the training: :mod:`train.pretrained`. There is no batch norm: the weights come with it folded in.
+inverted residual blocks (Sandler et al. 2018, arXiv 1801.04381) down to stride 32, a globally pooled feature as the
+coarsest level of PSPNet's pyramid (Zhao et al. 2017, arXiv 1612.01105), and lateral 1×1 convolutions added on the way
+up (Lin et al. 2017, arXiv 1612.03144). The logits are computed at stride 2: a trimap needs no finer edge.
+
+The encoder has the shape of EfficientNet-Lite0 (Tan and Le 2019, arXiv 1905.11946, without squeeze-and-excitation), so
+that its ImageNet weights can start the training: :mod:`train.pretrained`.
 """
 
-import torch
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# One row a stride: (kernel, width) of each inverted residual block; the first block of a row halves the picture.
-STAGES: tuple[tuple[tuple[int, int], ...], ...] = (
-    ((3, 24), (3, 24)),  # stride 4
-    ((5, 32), (5, 32)),  # stride 8
-    ((3, 64), (3, 64), (3, 64), (5, 88), (5, 88), (5, 88)),  # stride 16
-    ((5, 144), (5, 144), (5, 144), (5, 144)),  # stride 32
+
+@dataclass(frozen=True)
+class Block:
+    """One inverted residual block: depthwise kernel, output width, stride, expansion."""
+
+    kernel: int
+    width: int
+    stride: int
+    expand: int = 6
+
+
+def _row(kernel: int, width: int, stride: int, count: int, expand: int = 6) -> list[Block]:
+    return [Block(kernel, width, stride if i == 0 else 1, expand) for i in range(count)]
+
+
+@dataclass(frozen=True)
+class EncoderShape:
+    """Width of the first convolution (stride 2), then the blocks in order."""
+
+    stem: int
+    blocks: tuple[Block, ...]
+
+
+LITE0 = EncoderShape(
+    32,
+    (
+        *_row(3, 16, 1, 1, 1),
+        *_row(3, 24, 2, 2),
+        *_row(5, 40, 2, 2),
+        *(*_row(3, 80, 2, 3), *_row(5, 112, 1, 3)),
+        *(*_row(5, 192, 2, 4), *_row(3, 320, 1, 1)),
+    ),
 )
-STEM, STRIDE2 = 24, 16
-LATERAL, DETAIL = 48, 8
+DECODER_WIDTHS = (64, 48, 32, 16)  # at strides 16, 8, 4, 2
 
 
-def conv(cin: int, cout: int, kernel: int = 1, stride: int = 1, *, act: bool = True) -> nn.Sequential:
-    """Convolution that keeps (or halves) the size, with ReLU6 unless ``act`` is False."""
-    layers: list[nn.Module] = [nn.Conv2d(cin, cout, kernel, stride, kernel // 2)]
+def conv(cin: int, cout: int, kernel: int = 1, stride: int = 1, *, act: bool = True, groups: int = 1) -> nn.Sequential:
+    """Convolution that keeps (or halves) the size, batch norm, and ReLU6 unless ``act`` is False."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(cin, cout, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(cout),
+    ]
     return nn.Sequential(*layers, nn.ReLU6()) if act else nn.Sequential(*layers)
-
-
-def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """One filter a channel, then ReLU6."""
-    return nn.Sequential(nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels), nn.ReLU6())
-
-
-def separable(cin: int, cout: int, *, act: bool = True) -> nn.Sequential:
-    """3×3 depthwise, then 1×1."""
-    return nn.Sequential(depthwise(cin, 3), conv(cin, cout, act=act))
 
 
 class InvertedResidual(nn.Module):
     """1×1 expand, k×k depthwise, 1×1 project without activation; identity added where shapes allow."""
 
-    def __init__(self, cin: int, cout: int, kernel: int, stride: int, expand: int) -> None:
+    def __init__(self, cin: int, block: Block) -> None:
         super().__init__()
+        hidden = cin * block.expand
+        expand = [conv(cin, hidden)] if block.expand > 1 else []
         self.body = nn.Sequential(
-            conv(cin, cin * expand), depthwise(cin * expand, kernel, stride), conv(cin * expand, cout, act=False)
+            *expand,
+            conv(hidden, hidden, block.kernel, block.stride, groups=hidden),
+            conv(hidden, block.width, act=False),
         )
-        self.keeps_shape = stride == 1 and cin == cout
+        self.halves = block.stride == 2
+        self.keeps_shape = block.stride == 1 and cin == block.width
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x) if self.keeps_shape else self.body(x)
 
 
-class Residual(nn.Module):
-    """Separable convolution with the identity added before the activation."""
+class Encoder(nn.Module):
+    """Normalised RGB → features at strides 2, 4, 8, 16 and 32."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, shape: EncoderShape) -> None:
         super().__init__()
-        self.body = separable(channels, channels, act=False)
+        self.stem = conv(3, shape.stem, 3, 2)
+        width, self.widths, blocks = shape.stem, [], []
+        for block in shape.blocks:
+            if block.stride == 2:
+                self.widths.append(width)
+            blocks.append(InvertedResidual(width, block))
+            width = block.width
+        self.widths.append(width)
+        self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu6(x + self.body(x))
+    def forward(self, x: Tensor) -> list[Tensor]:
+        features = []
+        x = self.stem(x)
+        for block in self.blocks:
+            if block.halves:
+                features.append(x)
+            x = block(x)
+        return [*features, x]
 
 
-def double(x: Tensor) -> Tensor:
-    """Bilinear upsampling by two."""
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+class Merge(nn.Module):
+    """Twice enlarged coarse features plus the encoder's own, then one separable convolution."""
+
+    def __init__(self, coarse: int, fine: int, width: int) -> None:
+        super().__init__()
+        self.reduce = conv(coarse, width, act=False)
+        self.lateral = conv(fine, width, act=False)
+        self.mix = nn.Sequential(conv(width, width, 3, groups=width), conv(width, width))
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        up = F.interpolate(self.reduce(coarse), scale_factor=2.0, mode="bilinear", align_corners=False)
+        return self.mix(F.relu6(up + self.lateral(fine)))  # type: ignore[no-any-return]
 
 
 class MobileTNet(nn.Module):
-    """RGB in [0, 1], float (N, 3, H, W) → trimap logits (N, 3, H, W): background, unknown, foreground.
+    """Normalised RGB, float (N, 3, H, W) → trimap logits (N, 3, H, W): background, unknown, foreground.
 
     Any size works: the picture is padded to a multiple of 32 by repeating its edge, and the logits are cut back.
     """
 
     stride = 32
-    mean = (0.0, 0.0, 0.0)
-    std = (1.0, 1.0, 1.0)
+    mean = (0.485, 0.456, 0.406)
+    std = (0.229, 0.224, 0.225)
 
-    def __init__(self) -> None:
+    def __init__(self, shape: EncoderShape = LITE0) -> None:
         super().__init__()
-        self.stem = nn.Sequential(conv(3, STEM, 3, 2), depthwise(STEM, 3), conv(STEM, STRIDE2, act=False))
-        width, stages = STRIDE2, []
-        for i, row in enumerate(STAGES):
-            blocks = []
-            for j, (kernel, cout) in enumerate(row):
-                blocks.append(InvertedResidual(width, cout, kernel, 2 if j == 0 else 1, 4 if i == j == 0 else 6))
-                width = cout
-            stages.append(nn.Sequential(*blocks))
-        self.stages = nn.ModuleList(stages)
-        self.top = nn.Sequential(conv(width, 6 * width), depthwise(6 * width, 3), separable(6 * width, LATERAL))
-        self.laterals = nn.ModuleList(separable(row[-1][1], LATERAL) for row in STAGES[:3])
-        self.detail_lateral = separable(STRIDE2, DETAIL)
-        self.to_detail = separable(LATERAL, DETAIL)
-        self.at_half = nn.Sequential(Residual(DETAIL), Residual(DETAIL))
-        self.at_full = nn.Sequential(Residual(DETAIL), Residual(DETAIL))
-        self.head = nn.Conv2d(DETAIL, 3, 3, padding=1)
+        self.encoder = Encoder(shape)
+        fine = self.encoder.widths
+        self.context = conv(fine[4], fine[4], act=False)
+        merges, coarse = [], fine[4]
+        for width, lateral in zip(DECODER_WIDTHS, reversed(fine[:4]), strict=True):
+            merges.append(Merge(coarse, lateral, width))
+            coarse = width
+        self.merges = nn.ModuleList(merges)
+        self.head = nn.Conv2d(coarse, 3, 3, padding=1)
 
     def forward(self, rgb: Tensor) -> Tensor:
         height, width = rgb.shape[-2:]
         x = F.pad(rgb, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
-        stride2 = self.stem(x)
-        features = [stride2]
-        for stage in self.stages:
-            features.append(stage(features[-1]))
-        x = self.top(features[4])  # stride 32
-        for lateral, feature in zip(reversed(self.laterals), features[3:0:-1], strict=True):
-            x = double(x) + lateral(feature)  # strides 16, 8, 4
-        x = self.at_half(double(self.to_detail(x)) + self.detail_lateral(stride2))
-        logits: Tensor = self.head(self.at_full(double(x)))
+        *fine, x = self.encoder(x)
+        # Mean over the picture: what kind of scene it is, for every pixel.
+        x = x + self.context(x).mean(dim=(2, 3), keepdim=True)
+        for merge, lateral in zip(self.merges, reversed(fine), strict=True):
+            x = merge(x, lateral)  # strides 16, 8, 4, 2
+        logits: Tensor = F.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False)
         return logits[..., :height, :width]

@@ -22,7 +22,7 @@ from train.data.dataset import IGNORE, Phase
 from train.loop import Batch, Losses, train_phase
 from train.losses import laplacian_loss, prediction_loss, trimap_loss
 from train.networks.shm import NETWORKS, SHM, fuse, normalize
-from train.pretrained import start_from_pose
+from train.pretrained import start_from_imagenet
 
 
 class TrimapPhase(nn.Module):
@@ -78,10 +78,11 @@ def train_shm(
         return 1e3 * (alpha.float() - batch["alpha"]).abs().mean().item()
 
     if phase_name == "t_net":
-        if config.start == "pose":
-            start_from_pose(shm.t_net)  # type: ignore[arg-type]
         network: nn.Module = TrimapPhase(shm)
-        pretrained = list(shm.t_net.parameters()) if config.start == "pose" else []
+        pretrained = []
+        if config.start == "imagenet":
+            start_from_imagenet(shm.t_net.encoder)  # type: ignore[arg-type]
+            pretrained = list(shm.t_net.encoder.parameters())  # type: ignore[union-attr]
 
         def step_loss(model: nn.Module, batch: Batch) -> Losses:
             return {"total": trimap_loss(model(batch["image"]), batch["trimap"], loss.unknown_weight)}

@@ -1,0 +1,1 @@
+"""From a checkpoint to what the runtime reads: ONNX model bundles and TensorRT engines."""

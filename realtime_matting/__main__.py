@@ -1,0 +1,5 @@
+"""``python -m realtime_matting`` is ``rtmatte``."""
+
+from realtime_matting.cli import main
+
+main()

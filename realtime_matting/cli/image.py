@@ -1,0 +1,35 @@
+"""``rtmatte image``: matte a picture, or every picture of a folder."""
+
+from realtime_matting.cli import options
+
+
+def image(
+    input_path: options.InputPath,
+    output_path: options.OutputPath,
+    background: options.Background = None,
+    output: options.ImageOutput = None,
+    model: options.Model = options.DEFAULT_MODEL,
+    engine: options.Engine = "auto",
+    threads: options.Threads = None,
+    profile: options.Profiled = False,
+) -> None:
+    """Cut the people out of picture or folder IN, as OUT.
+
+    Without --bg and --output the result is a cut-out with transparency, which needs a name like OUT.png; with --bg it
+    is the composite. Where IN is a folder, so is OUT, and every result is a PNG with the name of its picture; pictures
+    that cannot be read are named and passed over, and the exit code is then 2.
+    """
+    from realtime_matting.cli.pictures import PictureJob, run_picture_job
+
+    run_picture_job(
+        PictureJob(
+            input_path=input_path,
+            output_path=output_path,
+            background=background,
+            kind=output or ("rgba" if background is None else "composite"),
+            model=model,
+            engine=engine,
+            threads=threads,
+            profiled=profile,
+        )
+    )

@@ -1,0 +1,93 @@
+"""One video from file to file: what the commands ``video`` and ``demo`` share."""
+
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+import typer
+
+from realtime_matting.cli import options
+from realtime_matting.cli.report import MemoryLog, progress_bar, say, stage_table
+from realtime_matting.cli.signals import stop_on_signal
+from realtime_matting.compositing.backgrounds import open_background
+from realtime_matting.matting.matter import Matter
+from realtime_matting.pipeline import RunReport, output_picture, run_offline
+from realtime_matting.profiling import Profile
+from realtime_matting.sinks import open_sink
+from realtime_matting.sinks.destination import refuse_inputs
+from realtime_matting.sources import VideoSource, open_source
+
+
+@dataclass(frozen=True)
+class VideoJob:
+    """What to do; the fields are the options of ``rtmatte video``."""
+
+    input_path: str
+    output_path: str
+    background: str | None = None
+    kind: options.OutputChoice = "composite"
+    model: str = options.DEFAULT_MODEL
+    engine: options.EngineChoice = "auto"
+    threads: int | None = None
+    crf: int | None = None
+    audio: bool = True
+    profiled: bool = False
+
+
+def run_video_job(job: VideoJob) -> None:
+    """Matte the video, and say what was used and what came of it.
+
+    Raises:
+        MattingError: see ``realtime_matting.errors``.
+        typer.Exit: a signal came; a playable file was left and named.
+    """
+    memory = MemoryLog()
+    profile = Profile()
+    background = job.background or ("blur" if job.kind == "composite" else None)
+    with ExitStack() as stack:
+        opened = stack.enter_context(closing(open_background(background))) if background else None
+        picture = output_picture(job.kind, opened)
+        source = stack.enter_context(open_source(job.input_path))
+        refuse_inputs(job.output_path, [background] if background else [])
+        sink = stack.enter_context(
+            open_sink(
+                job.output_path,
+                info=source.info,
+                kind=job.kind,
+                audio_from=job.input_path if job.audio and isinstance(source, VideoSource) else None,
+                crf=job.crf,
+            )
+        )
+        matter = stack.enter_context(
+            Matter(
+                job.model,
+                engine=job.engine,
+                threads=job.threads,
+                profile=profile,
+                foreground=job.kind != "alpha",
+            )
+        )
+        say(matter.describe())
+        request = stack.enter_context(stop_on_signal())
+        update = stack.enter_context(progress_bar(source.info.frames))
+
+        def frame_done(frames: int) -> None:
+            update(frames)
+            memory.frame_done(frames)
+
+        report = run_offline(source, matter, picture, sink, profile=profile, progress=frame_done, stop=request)
+    # Only now is the file complete: the sink was closed with the block.
+    for warning in (*source.warnings, *sink.warnings):
+        say(f"warning: {warning}")
+    if job.profiled:
+        print(stage_table(report))
+        print(memory.line())
+    if report.stopped_early:
+        say(_stopped_line(report))
+        raise typer.Exit(request.exit_code)
+    print(f"{job.output_path}: {report.frames} frames in {report.seconds:.1f} s ({report.fps:.1f} fps)")
+
+
+def _stopped_line(report: RunReport) -> str:
+    if report.partial is None:
+        return "interrupted before the first frame was done; nothing was written"
+    return f"interrupted after {report.frames} frames; they are in {report.partial}"

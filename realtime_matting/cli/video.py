@@ -1,0 +1,46 @@
+"""``rtmatte video``: matte a video file."""
+
+from typing import Annotated
+
+import typer
+
+from realtime_matting.cli import options
+
+
+def video(
+    input_path: options.InputPath,
+    output_path: options.OutputPath,
+    background: options.Background = None,
+    output: options.VideoOutput = "composite",
+    model: options.Model = options.DEFAULT_MODEL,
+    engine: options.Engine = "auto",
+    threads: options.Threads = None,
+    crf: Annotated[
+        int | None,
+        typer.Option("--crf", min=0, max=63, help="Quality of the video: lower is better and larger."),
+    ] = None,
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out; it is copied otherwise.")] = False,
+    profile: options.Profiled = False,
+) -> None:
+    """Give video IN a new background, as OUT.
+
+    The people stay, what is behind them is blurred unless --bg says otherwise, and the sound is copied. A file OUT
+    that exists is replaced, but only when the new one is complete. Ctrl-C leaves a playable file of what was done
+    so far.
+    """
+    from realtime_matting.cli.job import VideoJob, run_video_job
+
+    run_video_job(
+        VideoJob(
+            input_path=input_path,
+            output_path=output_path,
+            background=background,
+            kind=output,
+            model=model,
+            engine=engine,
+            threads=threads,
+            crf=crf,
+            audio=not no_audio,
+            profiled=profile,
+        )
+    )

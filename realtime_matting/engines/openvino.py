@@ -1,0 +1,96 @@
+"""OpenVINO on the CPU: the engine this project measures first.
+
+A network with dynamic height and width runs much slower than one with fixed sizes, so each input size is compiled
+once, and the last few sizes are kept.
+"""
+
+import functools
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import openvino as ov  # type: ignore[import-untyped]
+import openvino.properties as props  # type: ignore[import-untyped]
+import openvino.properties.hint as hints  # type: ignore[import-untyped]
+
+from realtime_matting.engines.base import FloatArray
+from realtime_matting.engines.checks import check_inputs, in_one_line
+from realtime_matting.errors import EngineError
+
+Shapes = tuple[tuple[int, ...], ...]
+# The trimap network's size, the matting network's few crop sizes and some slack; each costs about the weights again.
+SIZES_KEPT = 6
+
+
+@functools.cache
+def _core() -> ov.Core:
+    """The process's one Core: engines share its plugin and its worker threads."""
+    return ov.Core()
+
+
+class OpenVinoEngine:
+    """One network on the CPU, compiled for low latency. Not safe to call from two threads at once.
+
+    Args:
+        onnx_path: the network; its inputs may have dynamic height and width.
+        threads: how many threads compute; None lets OpenVINO decide.
+        precision: of the arithmetic: ``"bf16"``, ``"f32"``, or None for OpenVINO's choice (bf16 where the CPU
+            has instructions for it). Inputs and outputs are float32 in any case.
+
+    Raises:
+        EngineError: the file cannot be read, or this CPU does not have the precision.
+    """
+
+    def __init__(
+        self, onnx_path: Path, *, threads: int | None = None, precision: Literal["f32", "bf16"] | None = None
+    ) -> None:
+        core = _core()
+        if precision == "bf16" and "BF16" not in core.get_property("CPU", props.device.capabilities):
+            raise EngineError("OpenVINO: this CPU has no bf16 instructions; use precision f32 or leave it out")
+        self._config = {
+            hints.performance_mode: hints.PerformanceMode.LATENCY,
+            props.inference_num_threads: threads or 0,
+            hints.inference_precision: {"bf16": ov.Type.bf16, "f32": ov.Type.f32}.get(
+                precision or "", core.get_property("CPU", hints.inference_precision)
+            ),
+        }
+        short = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
+        used = self._config[hints.inference_precision].to_string()
+        self.name = f"OpenVINO CPU {short.get(used, used)}"
+        try:
+            self._model = core.read_model(onnx_path)
+        except RuntimeError as error:
+            raise EngineError(f"{onnx_path}: OpenVINO cannot read this network ({in_one_line(error)})") from error
+        self._inputs = [port.get_any_name() for port in self._model.inputs]
+        self._outputs = [port.get_any_name() for port in self._model.outputs]
+        self._requests: OrderedDict[Shapes, ov.InferRequest] = OrderedDict()
+
+    def __call__(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Run once; a size seen for the first time is compiled, which takes a moment.
+
+        The arrays returned are OpenVINO's own memory: valid until the next call.
+        """
+        check_inputs(inputs, self._inputs, self.name)
+        try:
+            request = self._request(tuple(inputs[name].shape for name in self._inputs))
+            result = request.infer(dict(inputs), share_inputs=True, share_outputs=True)
+        except RuntimeError as error:
+            raise EngineError(f"{self.name}: failed while running ({in_one_line(error)})") from error
+        return {name: result[i] for i, name in enumerate(self._outputs)}
+
+    def _request(self, shapes: Shapes) -> ov.InferRequest:
+        if shapes in self._requests:
+            self._requests.move_to_end(shapes)
+            return self._requests[shapes]
+        model = self._model.clone()
+        model.reshape(dict(zip(self._inputs, shapes, strict=True)))
+        request = _core().compile_model(model, "CPU", self._config).create_infer_request()
+        self._requests[shapes] = request
+        if len(self._requests) > SIZES_KEPT:
+            self._requests.popitem(last=False)
+        return request
+
+    def close(self) -> None:
+        """Free the compiled networks."""
+        self._requests.clear()

@@ -1,0 +1,26 @@
+"""Fusion of trimap and alpha: Semantic Human Matting (Chen et al. 2018, arXiv 1809.01354), equation 1."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+# A softmax never reaches 0 or 1; what is this close to certain counts as certain, so that known regions are exact.
+CERTAIN = 0.02
+
+
+def fuse(probabilities: FloatArray, alpha: FloatArray) -> FloatArray:
+    """α = F + U·α_r, stretched so that values within 0.02 of 0 or 1 become exactly 0 or 1.
+
+    Args:
+        probabilities: float32 (3, H, W): background, unknown, foreground; they sum to 1.
+        alpha: float32 (H, W) in [0, 1], the matting network's α_r.
+
+    Returns:
+        float32 (H, W) in [0, 1].
+    """
+    fused = probabilities[1] * alpha
+    fused += probabilities[2]
+    fused -= CERTAIN
+    fused *= np.float32(1 / (1 - 2 * CERTAIN))
+    return np.clip(fused, 0, 1, out=fused)

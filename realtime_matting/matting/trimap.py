@@ -1,0 +1,40 @@
+"""Trimaps as the runtime handles them: class probabilities from a network, and the picture people look at."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
+_LEVELS = np.array([BACKGROUND, UNKNOWN, FOREGROUND], np.uint8)
+
+
+def resize_probabilities(probabilities: FloatArray, width: int, height: int) -> FloatArray:
+    """Bilinear, float32 (3, h, w) → contiguous float32 (3, height, width)."""
+    if probabilities.shape[1:] == (height, width):
+        return probabilities
+    planes = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in probabilities]
+    return np.stack(planes).astype(np.float32, copy=False)
+
+
+def trimap_picture(probabilities: FloatArray, width: int, height: int) -> NDArray[np.uint8]:
+    """The likeliest class of each pixel, at frame size: uint8 (height, width), 0, 128 or 255."""
+    levels = _LEVELS[probabilities.argmax(axis=0)]
+    return np.asarray(cv2.resize(levels, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
+def probabilities_from_alpha(alpha: FloatArray, radius: int) -> FloatArray:
+    """Certain classes from a matte: soft pixels and their surroundings are unknown.
+
+    Args:
+        alpha: float32 (H, W) in [0, 1].
+        radius: pixels by which the unknown region reaches beyond the soft pixels.
+
+    Returns:
+        float32 (3, H, W) of zeros and ones: background, unknown, foreground.
+    """
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    not_background = cv2.dilate((alpha > 0.05).astype(np.uint8), kernel)
+    foreground = cv2.erode((alpha > 0.95).astype(np.uint8), kernel)
+    return np.stack([1 - not_background, not_background - foreground, foreground]).astype(np.float32)

@@ -1,0 +1,129 @@
+"""``rtmatte image``: one picture or a folder of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import cv2
+import numpy as np
+import pytest
+
+Rtmatte = Callable[..., CompletedProcess[str]]
+
+INSIDE = (48, 64)
+OUTSIDE = (8, 8)
+
+
+@pytest.fixture
+def folder(picture: Path, tmp_path: Path) -> Path:
+    """Two pictures of different size and format, and a text file."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "anna.png").write_bytes(picture.read_bytes())
+    bgr = cv2.imread(str(picture))
+    assert cv2.imwrite(str(folder / "Bert.jpg"), cv2.resize(bgr, (64, 48)))
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+def test_a_picture_is_cut_out_with_transparency(
+    rtmatte: Rtmatte, green_bundle: Path, picture: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.png"
+    done = rtmatte("image", picture, out, "--model", green_bundle)
+    assert done.returncode == 0, done.stderr
+    bgra = cv2.imread(str(out), cv2.IMREAD_UNCHANGED)
+    assert bgra[INSIDE].tolist() == [30, 230, 20, 255]
+    assert bgra[OUTSIDE].tolist() == [0, 0, 0, 0]
+
+
+def test_with_a_background_it_is_a_composite(
+    rtmatte: Rtmatte, green_bundle: Path, picture: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.png"
+    assert rtmatte("image", picture, out, "--bg", "#0000C8", "--model", green_bundle).returncode == 0
+    bgr = cv2.imread(str(out), cv2.IMREAD_UNCHANGED)
+    assert bgr[INSIDE].tolist() == [30, 230, 20]
+    assert bgr[OUTSIDE].tolist() == [200, 0, 0]
+
+
+def test_the_alpha_of_a_picture_is_grey(rtmatte: Rtmatte, green_bundle: Path, picture: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    assert rtmatte("image", picture, out, "--output", "alpha", "--model", green_bundle).returncode == 0
+    alpha = cv2.imread(str(out), cv2.IMREAD_UNCHANGED)
+    assert alpha.ndim == 2
+    assert (alpha[INSIDE], alpha[OUTSIDE]) == (255, 0)
+
+
+def test_a_jpeg_without_background_is_refused_with_both_ways_out(
+    rtmatte: Rtmatte, green_bundle: Path, picture: Path, tmp_path: Path
+) -> None:
+    done = rtmatte("image", picture, tmp_path / "out.jpg", "--model", green_bundle)
+    assert done.returncode == 2
+    assert ".png" in done.stderr
+    assert "--bg" in done.stderr
+
+
+def test_every_picture_of_a_folder_keeps_its_name_and_size(
+    rtmatte: Rtmatte, green_bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    done = rtmatte("image", folder, tmp_path / "cut", "--model", green_bundle, "--profile")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == ["Bert.png", "anna.png"]
+    assert cv2.imread(str(tmp_path / "cut" / "Bert.png"), cv2.IMREAD_UNCHANGED).shape == (48, 64, 4)
+    assert done.stdout.splitlines()[-1] == f"{tmp_path / 'cut'}: 2 of 2 pictures"
+    assert "2 frames in" in done.stdout
+
+
+def test_a_broken_picture_of_a_folder_is_named_and_passed_over(
+    rtmatte: Rtmatte, green_bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "broken.png").write_bytes(b"\x89PNG nothing more")
+    done = rtmatte("image", folder, tmp_path / "cut", "--model", green_bundle)
+    assert done.returncode == 2
+    assert "broken.png" in done.stderr
+    assert done.stdout.splitlines()[-1] == f"{tmp_path / 'cut'}: 2 of 3 pictures"
+
+
+def test_one_picture_into_a_folder_keeps_its_name(
+    rtmatte: Rtmatte, green_bundle: Path, picture: Path, tmp_path: Path
+) -> None:
+    assert rtmatte("image", picture, f"{tmp_path}/cut/", "--model", green_bundle).returncode == 0
+    assert (tmp_path / "cut" / "in.png").is_file()
+
+
+def test_two_pictures_that_would_get_one_name_are_refused(
+    rtmatte: Rtmatte, green_bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "anna.jpg").write_bytes((folder / "Bert.jpg").read_bytes())
+    done = rtmatte("image", folder, tmp_path / "cut", "--model", green_bundle)
+    assert done.returncode == 2
+    assert "anna.jpg and anna.png would both become" in done.stderr
+    assert not (tmp_path / "cut").exists()
+
+
+def test_a_folder_cannot_become_one_picture(rtmatte: Rtmatte, green_bundle: Path, folder: Path, tmp_path: Path) -> None:
+    done = rtmatte("image", folder, tmp_path / "out.png", "--model", green_bundle)
+    assert done.returncode == 2
+    assert "name a folder" in done.stderr
+
+
+def test_a_video_is_sent_to_the_right_command(
+    rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path
+) -> None:
+    done = rtmatte("image", video, tmp_path / "out.png", "--model", green_bundle)
+    assert done.returncode == 2
+    assert "rtmatte video" in done.stderr
+
+
+def test_a_picture_is_not_overwritten_by_its_own_cut_out(rtmatte: Rtmatte, green_bundle: Path, picture: Path) -> None:
+    before = picture.read_bytes()
+    assert rtmatte("image", picture, picture.parent, "--model", green_bundle).returncode == 2
+    assert picture.read_bytes() == before
+
+
+def test_the_soft_edge_is_between_the_two(rtmatte: Rtmatte, green_bundle: Path, picture: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    assert rtmatte("image", picture, out, "--output", "alpha", "--model", green_bundle).returncode == 0
+    row = cv2.imread(str(out), cv2.IMREAD_UNCHANGED)[48].astype(np.int16)
+    assert ((row > 20) & (row < 235)).any()

@@ -1,0 +1,192 @@
+"""The results as tables (terminal, Markdown), as JSON, and as a sheet of the worst pictures."""
+
+import json
+import math
+import os
+import platform
+import re
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from realtime_matting.errors import OutputError
+from train.evaluation.framing import Picture
+from train.evaluation.measure import EDGE_WIDTH, Case, Evaluation, SetResult
+
+# key, heading, decimals
+PEOPLE_COLUMNS = (
+    ("mad", "MAD", 2),
+    ("mse", "MSE", 2),
+    ("grad", "Grad", 2),
+    ("conn", "Conn", 2),
+    ("edge_mad", "edge MAD", 1),
+    ("iou", "IoU", 4),
+    ("dtssd", "dtSSD", 2),
+)
+NOBODY_COLUMNS = (("share", "alpha > 0.5, %", 3), ("mean_alpha", "mean alpha·1e3", 2))
+LEGEND = (
+    "Whole image, RVM's scale: MAD and edge MAD mean|d|·1e3, MSE mean d²·1e3, Grad and Conn Σ/1000 (they grow with "
+    f"the picture's area), dtSSD ·1e2. Edge MAD: ±{EDGE_WIDTH} px of the outline at 720 lines, scaled with the height. "
+    "Means over pictures; in sequences over frames, then over clips. Lower is better, for IoU higher. Ratios (÷) are "
+    "to the first baseline: below 1 is better. Composites: seeded, cover-fitted backgrounds, the same blur (σ 0.4 to "
+    "1 px at 720 lines, also on the truth) and noise (1 to 5 of 255) on person and background; equal digests mean "
+    "equal pictures."
+)
+LIBRARIES = ("numpy", "opencv-python-headless", "openvino", "onnxruntime", "mediapipe", "rtmatte")
+GREEN = (0, 177, 64)
+
+Rows = list[tuple[str, list[str]]]
+
+
+def rows(result: SetResult, baseline: str | None) -> tuple[list[str], Rows]:
+    """Headings, and rows of formatted numbers: each predictor, followed by its ratio to ``baseline``."""
+    means = {name: result.means(name) for name in result.clips}
+    wanted = PEOPLE_COLUMNS if result.people else NOBODY_COLUMNS
+    columns = [column for column in wanted if any(column[0] in values for values in means.values())]
+    table = []
+    for name, values in means.items():
+        table.append((name, [_number(values[key], decimals) for key, _, decimals in columns]))
+        if baseline is not None and name != baseline:
+            ratios = [math.nan if key == "iou" else _ratio(values[key], means[baseline][key]) for key, _, _ in columns]
+            table.append((f"÷ {baseline}", [_number(ratio, 2) for ratio in ratios]))
+    return [heading for _, heading, _ in columns], table
+
+
+def title(result: SetResult) -> str:
+    """One line on what was measured."""
+    clips = len(next(iter(result.clips.values())))
+    amount = f"{clips} pictures" if clips == result.frames else f"{clips} sequences, {result.frames} frames"
+    return f"{result.name} ({amount}, digest {result.digest})"
+
+
+def print_tables(evaluation: Evaluation, baseline: str | None, console: Console) -> None:
+    """One table a set."""
+    for result in evaluation.sets:
+        headings, table = rows(result, baseline)
+        drawn = Table(title=title(result), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        drawn.add_column("", no_wrap=True)
+        for heading in headings:
+            drawn.add_column(heading, justify="right")
+        for name, numbers in table:
+            drawn.add_row(name, *numbers)
+        console.print(drawn)
+
+
+def write_report(
+    evaluation: Evaluation, baseline: str | None, out: Path, *, command: str, settings: dict[str, Any]
+) -> list[Path]:
+    """Write evaluation.md, evaluation.json and worst_NAME.png of each predictor; returns their paths.
+
+    Args:
+        command: as it was typed.
+        settings: what the pictures depend on, for the JSON.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    about = {
+        "command": command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        "versions": _versions(),
+    }
+    files = {
+        out / "evaluation.md": _markdown(evaluation, baseline, about).encode(),
+        out / "evaluation.json": _json(evaluation, baseline, {**about, "settings": settings}).encode(),
+    }
+    for name, cases in evaluation.worst.items():
+        if worst := cases.sorted():
+            _, png = cv2.imencode(".png", cv2.cvtColor(sheet(worst), cv2.COLOR_RGB2BGR))
+            files[out / f"worst_{re.sub(r'[^A-Za-z0-9.-]+', '_', name).strip('_')}.png"] = png.tobytes()
+    try:
+        for path, content in files.items():
+            path.write_bytes(content)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); check space and permissions") from error
+    return list(files)
+
+
+def sheet(cases: list[Case], height: int = 180) -> Picture:
+    """A row for each case: input, prediction, truth, and the input on green by the predicted alpha; uint8 RGB."""
+    drawn = []
+    for case in cases:
+        width = round(height * case.image.shape[1] / case.image.shape[0])
+        alpha = case.alpha[..., None].astype(np.float32) / 255
+        on_green = (alpha * case.image + (1 - alpha) * np.array(GREEN, np.float32)).astype(np.uint8)
+        mattes = [np.repeat(matte[..., None], 3, 2) for matte in (case.alpha, case.truth)]
+        cells = [
+            cv2.resize(cell, (width, height), interpolation=cv2.INTER_AREA) for cell in (case.image, *mattes, on_green)
+        ]
+        heading = np.full((20, 4 * width, 3), 40, np.uint8)
+        text = f"MAD {case.mad:.1f}  {case.label}"
+        cv2.putText(heading, text, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
+        drawn.append(np.vstack([heading, np.hstack(cells)]))
+    widest = max(row.shape[1] for row in drawn)
+    padded = [np.pad(row, ((0, 0), (0, widest - row.shape[1]), (0, 0))) for row in drawn]
+    return np.asarray(np.vstack(padded), np.uint8)
+
+
+def _markdown(evaluation: Evaluation, baseline: str | None, about: dict[str, Any]) -> str:
+    lines = ["# Evaluation", "", f"    {about['command']}", "", f"{about['date']}; {about['machine']}; "]
+    lines[-1] += ", ".join(f"{name} {version}" for name, version in about["versions"].items()) + "."
+    lines += ["", LEGEND, ""]
+    for result in evaluation.sets:
+        headings, table = rows(result, baseline)
+        lines += [f"## {title(result)}", "", f"| | {' | '.join(headings)} |", "|---|" + "--:|" * len(headings)]
+        lines += [f"| {name} | {' | '.join(numbers)} |" for name, numbers in table]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _json(evaluation: Evaluation, baseline: str | None, about: dict[str, Any]) -> str:
+    sets = {
+        result.name: {
+            "frames": result.frames,
+            "digest": result.digest,
+            "means": {name: _defined(result.means(name)) for name in result.clips},
+            "clips": {
+                name: {clip: _defined(values) for clip, values in clips.items()} for name, clips in result.clips.items()
+            },
+        }
+        for result in evaluation.sets
+    }
+    return json.dumps({**about, "baseline": baseline, "sets": sets}, indent=1, allow_nan=False) + "\n"
+
+
+def _defined(values: dict[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN: null where a metric is undefined."""
+    return {key: None if math.isnan(value) else round(value, 6) for key, value in values.items()}
+
+
+def _ratio(value: float, reference: float) -> float:
+    return value / reference if reference else math.nan
+
+
+def _number(value: float, decimals: int) -> str:
+    return "–" if math.isnan(value) else f"{value:.{decimals}f}"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    try:
+        listing = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        listing = ""
+    named = re.search(r"^model name\s*:\s*(.+)$", listing, re.MULTILINE)
+    return named.group(1) if named else platform.processor() or platform.machine()
