@@ -82,12 +82,15 @@ def output_picture(kind: Kind, background: Background | None = None) -> PictureF
     if kind == "composite":
         if background is None:
             raise InputError("a composite needs a background: give one, or choose alpha, foreground or rgba")
-        return lambda frame, matte: composite(
-            matte.foreground, matte.alpha, background.at(frame.time, frame.rgb, matte.alpha)
-        )
+        return lambda frame, matte: _over(background.at(frame.time, frame.rgb, matte.alpha), frame, matte)
     if background is not None:
         raise InputError(f"a background has no use with {kind} output: leave it out, or choose composite output")
     return {"alpha": _alpha_picture, "foreground": _foreground_picture, "rgba": _rgba_picture}[kind]
+
+
+def _over(behind: NDArray[np.uint8], frame: Frame, matte: MatteLike) -> NDArray[np.uint8]:
+    # Estimated colours over the frame they were estimated from would not quite be the frame again.
+    return behind if behind is frame.rgb else composite(matte.foreground, matte.alpha, behind)
 
 
 def _alpha_picture(frame: Frame, matte: MatteLike) -> NDArray[np.uint8]:

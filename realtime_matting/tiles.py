@@ -1,7 +1,7 @@
 """Rectangles around the soft pixels, so that costly filters run there and nowhere else."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import cv2
@@ -48,6 +48,12 @@ def units(shape: Shape, other: Shape) -> tuple[int, int]:
     return shape[0] // math.gcd(shape[0], other[0]), shape[1] // math.gcd(shape[1], other[1])
 
 
+def hull(areas: Iterable[Rectangle]) -> Rectangle:
+    """The smallest rectangle that holds all areas, of which there must be one at least."""
+    tops, bottoms, lefts, rights = zip(*areas, strict=True)
+    return Rectangle(min(tops), max(bottoms), min(lefts), max(rights))
+
+
 def bands(mask: NDArray[np.uint8], unit: tuple[int, int], band: int, cell: int) -> Iterator[list[Rectangle]]:
     """Rectangles that hold all pixels of a mask: one list for each band of rows with any, from left to right.
 
@@ -61,7 +67,7 @@ def bands(mask: NDArray[np.uint8], unit: tuple[int, int], band: int, cell: int) 
     lefts = np.arange(0, width, cell)
     for top in range(0, height, band):
         bottom = min(top + band, height)
-        touched = np.maximum.reduceat(cv2.reduce(mask[top:bottom], 0, cv2.REDUCE_MAX)[0], lefts) > 0
+        touched = np.maximum.reduceat(mask[top:bottom].max(axis=0), lefts) > 0
         padded = np.concatenate(([False], touched, [False]))
         edges = np.flatnonzero(padded[1:] != padded[:-1]).tolist()
         if edges:

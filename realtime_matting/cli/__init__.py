@@ -44,10 +44,22 @@ def _global_options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the log, and the traceback of an error.")] = False,
 ) -> None:
     """Cut people out of video, hair by hair, and put them on another background."""
     _Settings.debug = debug
+    _show_log("INFO" if debug else "WARNING")
+
+
+def _show_log(level: str) -> None:
+    """Print what the library logs, from ``level`` on, as lines on stderr."""
+    import logging
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("rtmatte: %(message)s"))
+    logger = logging.getLogger("realtime_matting")
+    logger.handlers = [handler]
+    logger.setLevel(level)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

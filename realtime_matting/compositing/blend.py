@@ -8,7 +8,7 @@ from realtime_matting.tiles import bands
 
 Rgb = NDArray[np.uint8]
 
-_BAND, _CELL = 64, 32  # rows and columns that are treated as one where there is a soft pixel
+_BAND, _CELL = 64, 16  # rows and columns that are treated as one where there is a soft pixel
 
 
 def composite(foreground: Rgb, alpha: NDArray[np.float32], background: Rgb, out: Rgb | None = None) -> Rgb:

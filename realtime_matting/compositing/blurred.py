@@ -13,7 +13,7 @@ _SIGMA_OF_SHORT_SIDE = 0.08  # the blur at full strength
 _SIGMA = 3.0  # of the blur in the reduced picture: as small as is still smooth when enlarged,
 _ROWS = 240  # unless that takes a picture larger than this
 _MARGIN = np.ones((3, 3), np.uint8)
-_ROOM = 0.4  # a pixel with more alpha than this is left out
+_ROOM = 0.25  # a pixel with more alpha than this is left out
 _WIDER = (12, 4)  # half the sides, in σ, of the boxes that look for the room where the blur finds next to none
 _FAINT = np.float32(0.02)  # the share of room in the blur's reach that counts as next to none
 
@@ -21,9 +21,10 @@ _FAINT = np.float32(0.02)  # the share of room in the blur's reach that counts a
 def blurred_room(frame: Rgb, alpha: NDArray[np.float32], strength: float) -> Rgb:
     """Blur what is behind the person: normalised blur(w·I) / blur(w), in a reduced picture.
 
-    Blurring the frame itself would smear the person into the room. So the weight w = max(0, 1 − α/0.4)² is zero not
-    only in the person but also in pixels that are a mixture with the person's colour, and alpha is grown by a pixel of
-    the reduced picture, for it is never exact. Where the person hides the room, wider means of the room fill in.
+    Blurring the frame itself would smear the person into the room. So the weight w = max(0, 1 − 4α)² is zero not only
+    in the person but also in pixels that are a mixture with the person's colour, and alpha is grown by a pixel of the
+    reduced picture, for it is never exact. Where the person hides the room, wider means of it fill in, up to the mean
+    of all that is seen of it.
 
     Args:
         frame: uint8 (H, W, 3).
@@ -42,8 +43,8 @@ def blurred_room(frame: Rgb, alpha: NDArray[np.float32], strength: float) -> Rgb
     weight = np.square(np.clip(1 - person / np.float32(_ROOM), 0, 1))
     weighted = picture * _three(weight)
 
-    # From the mean of the whole room (of the whole frame, were nothing but the person in sight) to the near one.
-    room = _mean(weighted.mean((0, 1), keepdims=True), weight.mean(keepdims=True), picture.mean((0, 1), keepdims=True))
+    seen = weight.sum()
+    room = weighted.sum((0, 1)) / seen if seen > 0 else picture.mean((0, 1))
     for reach in _WIDER:
         box = (2 * round(reach * sigma) + 1,) * 2
         room = _mean(cv2.blur(weighted, box), cv2.blur(weight, box), room)

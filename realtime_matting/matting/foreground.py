@@ -12,23 +12,26 @@ weighted by α⁴ and (1 − α)⁴, then by α² and (1 − α)², for a soft p
 from B, as it does from F, instead of B_b.
 """
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from realtime_matting.resampling import reduced
-from realtime_matting.tiles import Rectangle, bands, units, upsampled
+from realtime_matting.tiles import Rectangle, bands, hull, units, upsampled
 
 Alpha = NDArray[np.float32]
 Colours = NDArray[np.float32]
 Rgb = NDArray[np.uint8]
 
-# The means are smooth, so they are found in pictures of about 180 and 90 rows (or columns, if they are upright), in
-# boxes as wide as 120 and 12 pixels of 720 rows; the paper's are 90 and 6.
+# The means are smooth, so they are found in pictures of about 180 and 90 rows (or columns, if they are upright; the
+# reduction is a power of two), in boxes as wide as 120 and 12 pixels of 720 rows; the paper's are 90 and 6.
 _SHORT_SIDE = 180
 _WIDE, _NARROW = 15, 3
+_REACH = 2 * (_WIDE // 2) + _NARROW + 2  # how far around a pixel of the small picture its means look
 _FAINT = np.float32(1e-4)  # where a box holds less foreground than this, F_b tends to the mean of the picture
-_BAND, _CELL = 64, 32  # rows and columns of the picture
+_BAND, _CELL = 64, 16  # rows and columns of the picture
 # Colours go on for two pixels beyond the soft ones: a video with half the colour resolution mixes neighbours.
 _NEIGHBOURS = np.ones((5, 5), np.uint8)
 
@@ -57,21 +60,30 @@ def blur_fusion(image: Rgb, alpha: Alpha) -> Rgb:
     if not wanted.any():
         return foreground
 
-    reduction = max(1, round(min(full) / _SHORT_SIDE))
+    reduction = 2 ** max(0, round(math.log2(min(full) / _SHORT_SIDE)))
     small = _divided(full, reduction)
-    near_foreground, near_background = _means(reduced(image, *small), reduced(alpha, *small))
-    whole = Rectangle(0, small[0], 0, small[1])
-    for areas in bands(wanted, units(full, small), _BAND, _CELL):
-        for area in areas:
-            here, area_small = area.slices(), area.scaled(full, small)
-            estimate = _fused(
-                image[here],
-                _three(alpha[here]),
-                upsampled(near_foreground, whole, area_small, small, full),
-                upsampled(near_background, whole, area_small, small, full),
-            )
-            cv2.copyTo(estimate, wanted[here], foreground[here])
+    areas = [area for band in bands(wanted, units(full, small), _BAND, _CELL) for area in band]
+    unit = units(small, full)
+    source = _even(hull(areas).scaled(full, small).grown(unit[0] + _REACH, unit[1] + _REACH, small), small)
+    near_foreground, near_background = _means(
+        reduced(image, *small)[source.slices()], reduced(alpha, *small)[source.slices()]
+    )
+    for area in areas:
+        here, area_small = area.slices(), area.scaled(full, small)
+        estimate = _fused(
+            image[here],
+            _three(alpha[here]),
+            upsampled(near_foreground, source, area_small, small, full),
+            upsampled(near_background, source, area_small, small, full),
+        )
+        cv2.copyTo(estimate, wanted[here], foreground[here])
     return foreground
+
+
+def _even(area: Rectangle, shape: tuple[int, int]) -> Rectangle:
+    """Grown to even borders, so that halving it gives the pixels that halving the whole picture gives."""
+    bottom, right = area.bottom + area.bottom % 2, area.right + area.right % 2
+    return Rectangle(area.top - area.top % 2, min(bottom, shape[0]), area.left - area.left % 2, min(right, shape[1]))
 
 
 def _fused(image: Rgb, alpha: Colours, near_foreground: Colours, near_background: Colours) -> Rgb:

@@ -23,4 +23,5 @@ def fuse(probabilities: FloatArray, alpha: FloatArray) -> FloatArray:
     fused += probabilities[2]
     fused -= CERTAIN
     fused *= np.float32(1 / (1 - 2 * CERTAIN))
-    return np.clip(fused, 0, 1, out=fused)
+    np.clip(fused, 0, 1, out=fused)
+    return fused

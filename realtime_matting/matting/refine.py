@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime_matting.tiles import Rectangle, bands, units, upsampled
+from realtime_matting.tiles import bands, hull, units, upsampled
 
 Alpha = NDArray[np.float32]
 Rgb = NDArray[np.uint8]
@@ -18,7 +18,7 @@ _SUM = np.ones((1, 3), np.float32)
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 # Rows of a band and columns of a cell in the small alpha: a band's planes stay in the processor's cache, and neither
 # is much time spent on pixels far from the soft edge nor on the number of calls.
-_BAND, _CELL = 48, 16
+_BAND, _CELL = 48, 12
 
 
 def fast_guided_filter(
@@ -56,9 +56,8 @@ def fast_guided_filter(
     alpha = np.asarray(cv2.resize(alpha_small, full[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
     unit = units(small, full)
     for areas in bands(_unknown(alpha_small), unit, _BAND, _CELL):
-        hull = Rectangle(areas[0].top, areas[0].bottom, areas[0].left, areas[-1].right)
-        # Two box filters in a row need two radii around the hull, the interpolation one unit.
-        source = hull.grown(unit[0] + 2 * radius, unit[1] + 2 * radius, small)
+        # Two box filters in a row need two radii around the areas, the interpolation one unit.
+        source = hull(areas).grown(unit[0] + 2 * radius, unit[1] + 2 * radius, small)
         slope, offset = _coefficients(guide_small[source.slices()], alpha_small[source.slices()], radius, eps)
         for area in areas:
             here = area.scaled(small, full).slices()

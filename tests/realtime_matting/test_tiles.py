@@ -1,12 +1,13 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime_matting.tiles import Rectangle, bands, units, upsampled
+from realtime_matting.tiles import Rectangle, bands, hull, units, upsampled
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 99), st.integers(1, 7), st.integers(1, 7))
 def test_rectangles_hold_every_pixel_of_the_mask_once(
     height: int, width: int, seed: int, unit_y: int, unit_x: int
@@ -47,3 +48,7 @@ def test_a_part_resized_alone_is_a_part_of_the_whole_resized(
         source = area.grown(unit[0] + 1, unit[1] + 1, small)
         part = upsampled(plane[source.slices()], source, area, small, full)
         np.testing.assert_allclose(part, whole[area.scaled(small, full).slices()], atol=1e-6)
+
+
+def test_the_hull_holds_all_areas() -> None:
+    assert hull([Rectangle(3, 5, 10, 12), Rectangle(4, 9, 1, 2)]) == Rectangle(3, 9, 1, 12)

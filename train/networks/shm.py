@@ -52,7 +52,9 @@ class SHM(nn.Module):
         scale = self.trimap_long_side / max(height, width)
         if scale < 1:
             size = (round(height * scale), round(width * scale))
-            rgb = F.interpolate(rgb, size=size, mode="bilinear", align_corners=False, antialias=True)
+            # The antialiased filter has no bfloat16 kernel on a CPU.
+            with torch.autocast(rgb.device.type, enabled=False):
+                rgb = F.interpolate(rgb.float(), size=size, mode="bilinear", align_corners=False, antialias=True)
         logits: Tensor = self.t_net(normalize(rgb, self.t_net.mean, self.t_net.std))  # type: ignore[arg-type]
         return logits
 
@@ -78,7 +80,7 @@ def shm() -> SHM:
 def shm_mobile() -> SHM:
     """The same structure for a CPU."""
     light = MNet(LIGHT_WIDTHS, LIGHT_DEPTHS, decoder_kernel=3, skips=True)
-    return SHM(MobileTNet(), light, trimap_long_side=320, matting_long_side=640)
+    return SHM(MobileTNet(), light, trimap_long_side=320, matting_long_side=512)
 
 
 NETWORKS = {"shm": shm, "shm-mobile": shm_mobile}

@@ -66,6 +66,14 @@ def test_debug_shows_the_traceback_before_the_line(rtmatte: Rtmatte, tmp_path: P
     assert done.stderr.splitlines()[-1].startswith("rtmatte: ")
 
 
+def test_debug_tells_which_network_runs_on_what(
+    rtmatte: Rtmatte, green_bundle: Path, picture: Path, tmp_path: Path
+) -> None:
+    words = ("image", picture, tmp_path / "out.png", "--model", green_bundle)
+    assert "trimap.onnx runs on OpenVINO" not in rtmatte(*words).stderr
+    assert "rtmatte: trimap.onnx runs on OpenVINO" in rtmatte("--debug", *words).stderr
+
+
 def test_an_unexpected_error_is_one_line_that_names_debug(rtmatte: Rtmatte, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> list[str]:
         raise RuntimeError("two\nlines")

@@ -1,0 +1,98 @@
+"""One stream's mattes, through a real engine and a bundle whose answers are known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realtime_matting import Matter, Profile
+from realtime_matting.errors import BundleError, InputError
+from realtime_matting.matting.matter import network_input
+from realtime_matting.models.registry import list_bundles
+
+
+def green_disc(height: int = 180, width: int = 320) -> tuple[np.ndarray, np.ndarray]:
+    """A green disc on grey, and where it is."""
+    y, x = np.mgrid[:height, :width]
+    inside = np.hypot(x - width / 2, y - height / 2) < height / 3
+    rgb = np.full((height, width, 3), 90, np.uint8)
+    rgb[inside] = (0, 255, 0)
+    return rgb, inside
+
+
+@pytest.fixture(params=["openvino", "onnxruntime"])
+def matter(green_bundle: Path, request: pytest.FixtureRequest) -> Matter:
+    with Matter(green_bundle, engine=request.param, threads=1) as opened:
+        yield opened
+
+
+def test_the_matte_has_the_frames_size_and_the_documented_types(matter: Matter) -> None:
+    rgb, inside = green_disc()
+    matte = matter(rgb)
+    assert (matte.alpha.dtype, matte.alpha.shape) == (np.float32, rgb.shape[:2])
+    assert (matte.foreground.dtype, matte.foreground.shape) == (np.uint8, rgb.shape)
+    assert (matte.trimap.dtype, matte.trimap.shape) == (np.uint8, rgb.shape[:2])
+    assert set(np.unique(matte.trimap)) <= {0, 128, 255}
+    assert "refresh" in matte.why
+    assert np.abs(matte.alpha - inside).mean() < 0.01
+
+
+def test_known_regions_are_exactly_0_and_1(matter: Matter) -> None:
+    matte = matter(green_disc()[0])
+    assert (matte.alpha[:20, :20] == 0).all()
+    assert (matte.alpha[85:95, 155:165] == 1).all()
+
+
+@pytest.mark.parametrize("size", [(16, 16), (90, 160), (97, 131), (480, 640), (360, 203)])
+def test_odd_small_large_and_upright_frames_work(matter: Matter, size: tuple[int, int]) -> None:
+    rgb, inside = green_disc(*size)
+    assert np.abs(matter(rgb).alpha - inside).mean() < 0.05
+
+
+def test_a_frame_is_neither_changed_nor_kept(matter: Matter) -> None:
+    rgb, _ = green_disc()
+    before = rgb.copy()
+    first = matter(rgb)
+    assert (rgb == before).all()
+    alpha = first.alpha.copy()
+    matter(np.zeros_like(rgb))
+    assert (first.alpha == alpha).all()
+
+
+def test_colours_of_the_foreground_hold_no_old_background(matter: Matter) -> None:
+    rgb, _ = green_disc()
+    blurred = rgb.copy()
+    blurred[:, 150:170] = (45, 172, 45)
+    matte = matter(rgb)
+    solid = matte.alpha > 0.99
+    assert (matte.foreground[solid] == rgb[solid]).all()
+
+
+def test_wrong_frames_are_refused_in_one_line(matter: Matter) -> None:
+    for wrong in (np.zeros((32, 32), np.uint8), np.zeros((32, 32, 3), np.float32), np.zeros((8, 90, 3), np.uint8)):
+        with pytest.raises(InputError) as caught:
+            matter(wrong)
+        assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_model_lists_the_known_ones() -> None:
+    with pytest.raises(BundleError) as caught:
+        Matter("no-such-model")
+    for name in list_bundles():
+        assert name in str(caught.value)
+
+
+def test_the_time_of_each_stage_is_added_up(green_bundle: Path) -> None:
+    profile = Profile()
+    with Matter(green_bundle, threads=1, profile=profile) as matter:
+        matter(green_disc()[0])
+        matter(green_disc()[0])
+    assert profile.calls == {"trimap": 2, "matting": 2, "refine": 2, "foreground": 2}
+
+
+def test_pictures_are_normalised_as_the_bundle_says(green_bundle: Path) -> None:
+    with Matter(green_bundle, threads=1) as matter:
+        spec = matter.bundle.roles["trimap"].model_copy(update={"mean": (0.5, 0.0, 0.0), "std": (0.5, 1.0, 2.0)})
+    made = network_input(np.full((32, 32, 3), 255, np.uint8), spec)
+    assert made.shape == (1, 3, 32, 32)
+    assert made[0, :, 0, 0].tolist() == pytest.approx([1.0, 1.0, 0.5])
