@@ -1,116 +1,14 @@
 """Checkpoint → model bundle.
 
-    python -m export.onnx_model runs/shm_mobile/end_to_end/best out/shm-mobile --card configs/export/shm_mobile.yaml
-
-Each role is traced with free height and width, compared with PyTorch in every engine of the runtime, and only then
-written. The card is YAML with the keys name, version, licence, description, training_data, metrics of model.toml.
+python -m export.onnx_model runs/shm_mobile/end_to_end/best out/shm-mobile --card configs/export/shm_mobile.yaml
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-import onnx
 import typer
-import yaml
-from pydantic import ValidationError
 
-from export.onnx_graph import check_graph, store_weights_as_fp16, to_onnx
-from export.parity import compare
-from export.roles import RoleNetwork, roles_of
-from export.unpooling import Rewrite
-from realtime_matting.engines import EngineName
-from realtime_matting.errors import EngineError, InputError
-from realtime_matting.models.bundle import Bundle, Card, Role
-from train.checkpoints import load_network
 from train.cli import run
-
-Weights = Literal["fp32", "fp16"]
-ENGINES: tuple[EngineName, ...] = ("onnxruntime", "openvino")
-
-
-class ParityError(EngineError):
-    """An engine does not give what PyTorch gives."""
-
-
-def read_card(path: Path) -> Card:
-    """The part of model.toml that people write.
-
-    Raises:
-        InputError: the file is missing, is not YAML, or does not follow the schema.
-    """
-    try:
-        return Card.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"]) or "content"
-        raise InputError(f"{path}: {where}: {first['msg']}") from error
-
-
-def export_role(role: Role, network: RoleNetwork, weights: Weights, say: Callable[[str], None]) -> onnx.ModelProto:
-    """The graph of one role, after comparing it with PyTorch; ``say`` gets a line for every comparison.
-
-    The comparison is of the graph with its weights as they were learnt. What fp16 storage and bf16 arithmetic change
-    is told and not judged: it depends on the network, and the metrics of the bundle measure it.
-
-    Raises:
-        ParityError: an engine differs from PyTorch by more than rounding.
-        EngineError: an engine refuses the graph.
-    """
-    model = to_onnx(role, network)
-    check_graph(model)
-    for engine in ENGINES:
-        for difference in compare(role, network, model, engine, "f32"):
-            say(f"{role:<8} {difference}")
-            if not difference.is_small(unpooling=network.unpooling != "none"):
-                raise ParityError(f"the {role} network does not give in {engine} what PyTorch gives: {difference}")
-    if weights == "fp16":
-        model = store_weights_as_fp16(model)
-        check_graph(model)
-        for difference in compare(role, network, model, "openvino", "f32"):
-            say(f"{role:<8} {difference}, weights fp16")
-    try:
-        for difference in compare(role, network, model, "openvino", "bf16"):
-            say(f"{role:<8} {difference}")
-    except EngineError as error:
-        say(f"{role:<8} bf16 was not compared: {error}")
-    return model
-
-
-def export_bundle(
-    checkpoint: Path,
-    folder: Path,
-    card: Card,
-    *,
-    rewrite: Rewrite = "up-first",
-    weights: Weights = "fp32",
-    say: Callable[[str], None] = print,
-) -> Bundle:
-    """Write the bundle of a checkpoint.
-
-    Raises:
-        InputError: the checkpoint cannot be read, or its network fills no role.
-        ParityError, EngineError: see :func:`export_role`.
-        OutputError: ``folder`` cannot be written.
-    """
-    network, _ = load_network(checkpoint)
-    specs, networks = {}, {}
-    for role, exported in roles_of(network, rewrite).items():
-        networks[role] = export_role(role, exported, weights, say).SerializeToString()
-        specs[role] = {
-            "stride": exported.stride,
-            "long_side": exported.long_side,
-            "mean": exported.mean,
-            "std": exported.std,
-            "weights": weights,
-            "unpooling": exported.unpooling,
-        }
-    return Bundle.write(folder, {**card.model_dump(), "roles": specs}, networks)
-
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -120,14 +18,20 @@ def main(
     checkpoint: Annotated[Path, typer.Argument(help="checkpoint folder made by training")],
     folder: Annotated[Path, typer.Argument(help="bundle to write; an older one there is replaced")],
     card: Annotated[Path, typer.Option(help="YAML: name, version, licence, description, training_data, metrics")],
-    unpooling: Annotated[Rewrite, typer.Option(help="up-first for CPUs, key for TensorRT")] = "up-first",
-    weights: Annotated[Weights, typer.Option(help="fp16 halves the files, the arithmetic stays fp32")] = "fp32",
+    unpooling: Annotated[
+        Literal["up-first", "key"], typer.Option(help="up-first for CPUs, key for TensorRT")
+    ] = "up-first",
+    weights: Annotated[
+        Literal["fp32", "fp16"], typer.Option(help="fp16 halves the files, the arithmetic stays fp32")
+    ] = "fp32",
 ) -> None:
     """Export a checkpoint to a model bundle."""
+    from export.bundles import export_bundle, read_card
+
     bundle = export_bundle(checkpoint, folder, read_card(card), rewrite=unpooling, weights=weights, say=typer.echo)
     size = sum(bundle.path(role).stat().st_size for role in bundle.roles)
     typer.echo(f"{folder}: {' + '.join(bundle.roles)}, {size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":
-    run(app)
+    run(app, extra="export")

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from train.cli import run
-from train.config import load_config
-from train.data.dataset import Phase
+from train.phases import Phase
 
 app = typer.Typer(help="Train matting networks.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -28,6 +27,7 @@ def shm(
     set_: Annotated[list[str] | None, typer.Option("--set", help="override, e.g. phases.t_net.batch_size=4")] = None,
 ) -> None:
     """Semantic Human Matting (Chen et al. 2018) in three phases."""
+    from train.config import load_config
     from train.recipes.shm import train_shm
 
     settings = load_config(config, set_)
@@ -38,4 +38,4 @@ def shm(
 
 
 if __name__ == "__main__":
-    run(app)
+    run(app, extra="train")

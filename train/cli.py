@@ -5,16 +5,22 @@ import sys
 
 import typer
 
-from realtime_matting.errors import MattingError
+from realtime_matting.errors import MattingError, MissingExtraError
 
 
-def run(app: typer.Typer) -> None:
+def run(app: typer.Typer, *, extra: str) -> None:
     """Run a Typer app; errors raised on purpose end in one line and their exit code.
 
     With RTMATTE_DEBUG set in the environment, the traceback is shown instead.
+
+    Args:
+        extra: which extra brings the packages that the app imports while it runs.
     """
     try:
-        app()
+        try:
+            app()
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"this command (it imports {error.name})", extra) from error
     except MattingError as error:
         if os.environ.get("RTMATTE_DEBUG"):
             raise

@@ -9,7 +9,8 @@ from pydantic import Field, ValidationError
 
 from realtime_matting.errors import InputError
 from train.data.config import DataConfig, Strict
-from train.data.dataset import Phase, SampleSpec
+from train.data.dataset import SampleSpec
+from train.phases import Phase
 
 
 class LossConfig(Strict):

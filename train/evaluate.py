@@ -91,4 +91,4 @@ def _progress() -> Progress:
 
 
 if __name__ == "__main__":
-    run(app)
+    run(app, extra="train")

@@ -15,7 +15,8 @@ from torch.utils.tensorboard import SummaryWriter
 from realtime_matting.errors import MattingError
 from train.checkpoints import Checkpoint, load_optimizer, load_weights, read_checkpoint, save_checkpoint
 from train.config import PhaseConfig, TrainConfig
-from train.data.dataset import MattingSamples, Phase
+from train.data.dataset import MattingSamples
+from train.phases import Phase
 
 Batch = dict[str, Tensor]
 Losses = dict[str, Tensor]

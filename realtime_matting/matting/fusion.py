@@ -19,7 +19,7 @@ def fuse(probabilities: FloatArray, alpha: FloatArray) -> FloatArray:
     Returns:
         float32 (H, W) in [0, 1].
     """
-    fused = probabilities[1] * alpha
+    fused: FloatArray = probabilities[1] * alpha
     fused += probabilities[2]
     fused -= CERTAIN
     fused *= np.float32(1 / (1 - 2 * CERTAIN))

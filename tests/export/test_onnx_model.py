@@ -9,8 +9,9 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+from export.bundles import ParityError, export_role, read_card
 from export.onnx_graph import check_graph, store_weights_as_fp16, to_onnx
-from export.onnx_model import ParityError, app, export_role, read_card
+from export.onnx_model import app
 from export.parity import Difference, compare, parity_sizes, sample_inputs
 from export.roles import RoleNetwork, roles_of
 from export.unpooling import REWRITES, index_free
@@ -160,7 +161,7 @@ def test_a_graph_of_other_weights_is_not_written(monkeypatch, small_checkpoint):
     model = to_onnx("trimap", role)
     with torch.no_grad():
         role.module.t_net.layers[0].weight += 0.01
-    monkeypatch.setattr("export.onnx_model.to_onnx", lambda *_: model)
+    monkeypatch.setattr("export.bundles.to_onnx", lambda *_: model)
     with pytest.raises(ParityError, match="the trimap network does not give in onnxruntime what PyTorch gives"):
         export_role("trimap", role, "fp32", lambda _: None)
 

@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import typer
 
+from realtime_matting.errors import OutputError
 from train.cli import run
-from train.config import load_config
-from train.data.dataset import IGNORE, MattingSamples, Phase
 from train.data.teachers import teach
+from train.data.trimaps import IGNORE
+from train.phases import Phase
 
 app = typer.Typer(help="Tools for training data.", no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(teach)
@@ -28,6 +29,9 @@ def preview(
     seed: Annotated[int, typer.Option(help="seed of the samples")] = 0,
 ) -> None:
     """Draw a sheet: each sample's picture beside its trimap (magenta: ignored) and its alpha."""
+    from train.config import load_config
+    from train.data.dataset import MattingSamples
+
     settings = load_config(config)
     samples = MattingSamples(settings.data, settings.sample_spec(phase), seed=seed, batch_size=4, length=count)
     cells = []
@@ -46,9 +50,9 @@ def preview(
     sheet = np.vstack([np.hstack(cells[i : i + 3]) for i in range(0, len(cells), 3)])
     out.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(out), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-        raise OSError(f"{out}: could not be written")
+        raise OutputError(f"{out}: could not be written; is it a picture's name, and is there room?")
     typer.echo(f"{out}: {count} samples of phase {phase}")
 
 
 if __name__ == "__main__":
-    run(app)
+    run(app, extra="train")

@@ -38,8 +38,8 @@ from train.data.records import (
     shrink,
 )
 from train.data.trimaps import IGNORE, classes, trimap_from_alpha
+from train.phases import Phase
 
-Phase = Literal["t_net", "m_net", "end_to_end"]
 Split = Literal["all", "train", "held_out"]
 
 # Shapes a T-Net meets: the frame's aspect at a long side near 320. All samples of a batch share one.

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from realtime_matting.errors import InputError
 from train.checkpoints import load_weights
 from train.config import TrainConfig
-from train.data.dataset import IGNORE, Phase
+from train.data.trimaps import IGNORE
 from train.loop import Batch, Losses, train_phase
 from train.losses import laplacian_loss, prediction_loss, trimap_loss
 from train.networks.shm import NETWORKS, SHM, fuse, normalize
+from train.phases import Phase
 from train.pretrained import start_from_imagenet
 
 
