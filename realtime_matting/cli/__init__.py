@@ -1,8 +1,10 @@
 """The command line ``rtmatte``: one file per command; heavy imports are inside the commands, so --help is instant."""
 
+import logging
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -14,6 +16,8 @@ from realtime_matting.cli.models import models
 from realtime_matting.cli.signals import leave_on_signal
 from realtime_matting.cli.video import video
 from realtime_matting.errors import MattingError
+
+_LOG = logging.getLogger("realtime_matting")
 
 app = typer.Typer(
     name="rtmatte",
@@ -48,18 +52,22 @@ def _global_options(
 ) -> None:
     """Cut people out of video, hair by hair, and put them on another background."""
     _Settings.debug = debug
-    _show_log("INFO" if debug else "WARNING")
+    if debug:
+        _LOG.setLevel(logging.INFO)
 
 
-def _show_log(level: str) -> None:
-    """Print what the library logs, from ``level`` on, as lines on stderr."""
-    import logging
-
+@contextmanager
+def _log_on_stderr() -> Iterator[None]:
+    """Within the ``with``, what the library logs is printed: warnings, and with ``--debug`` what it does as well."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("rtmatte: %(message)s"))
-    logger = logging.getLogger("realtime_matting")
-    logger.handlers = [handler]
-    logger.setLevel(level)
+    level = _LOG.level
+    _LOG.addHandler(handler)
+    try:
+        yield
+    finally:
+        _LOG.removeHandler(handler)
+        _LOG.setLevel(level)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -69,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: the words after ``rtmatte``; those of the process when None.
     """
     try:
-        with leave_on_signal():
+        with leave_on_signal(), _log_on_stderr():
             app(args=None if arguments is None else list(arguments), prog_name="rtmatte")
     except MattingError as error:
         _explain(str(error))

@@ -126,7 +126,7 @@ class VideoSource:
         for packet in self._packets():
             cut = packet is None or packet.is_corrupt or (cut and packet.size == 0)
             if packet is not None:
-                if packet.stream_index != self._stream.index:
+                if packet.stream.index != self._stream.index:  # the empty ones at the end have no stream_index
                     continue
                 packets += packet.size > 0
             try:

@@ -44,6 +44,8 @@ Split = Literal["all", "train", "held_out"]
 
 # Shapes a T-Net meets: the frame's aspect at a long side near 320. All samples of a batch share one.
 TRIMAP_SIZES = ((256, 256), (320, 192), (320, 192), (320, 240), (288, 160), (352, 208), (192, 256), (384, 224))
+# Shapes of end-to-end pictures, None being the configured one.
+ASPECTS = (None, None, None, None, 4 / 3, 1.0, 3 / 4)
 MATTING_CANVASES = ((640, 360), (640, 480), (480, 480), (480, 640), (800, 450), (960, 540))
 
 
@@ -207,7 +209,7 @@ class MattingSamples(Dataset[dict[str, Tensor]]):
         if self.spec.phase == "m_net":
             width, height = MATTING_CANVASES[rng.integers(len(MATTING_CANVASES))]
             return self._tensors(rng, self._draw_composite(rng, width, height, self.spec.crop))
-        width, height = self.spec.size
+        width, height = same_area(self.spec.size, ASPECTS[shared.integers(len(ASPECTS))])
         return self._tensors(rng, self._draw_composite(rng, width, height))
 
     def _tensors(self, rng: Rng, c: Composite) -> dict[str, Tensor]:
@@ -257,6 +259,14 @@ class MattingSamples(Dataset[dict[str, Tensor]]):
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         return (self[i] for i in range(self.length))
+
+
+def same_area(size: tuple[int, int], aspect: float | None) -> tuple[int, int]:
+    """(width, height) of another aspect with about as many pixels, multiples of 16; ``None`` keeps ``size``."""
+    if aspect is None:
+        return size
+    height = (size[0] * size[1] / aspect) ** 0.5
+    return max(1, round(height * aspect / 16)) * 16, max(1, round(height / 16)) * 16
 
 
 def chw(picture: Picture) -> Tensor:

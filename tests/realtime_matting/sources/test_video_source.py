@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -208,6 +209,32 @@ def test_a_truncated_file_gives_the_frames_there_are_and_a_warning(
     assert str(path) in source.warnings[0]
     assert "cut off" in source.warnings[0]
     assert "\n" not in source.warnings[0]
+
+
+@pytest.mark.parametrize("order", [("video", "audio"), ("audio", "video")])
+def test_sound_beside_the_pictures_costs_no_frame_and_no_warning(
+    make_video: MakeVideo, patches: Patches, tmp_path: Path, order: tuple[str, str]
+) -> None:
+    pictures = make_video("silent.mkv", patches(20), options={"preset": "medium", "bf": "3"})
+    path = tmp_path / "loud.mkv"
+    with av.open(pictures) as silent, av.open(str(path), "w") as container:
+        streams: dict[str, Any] = {}
+        for kind in order:
+            if kind == "video":
+                streams[kind] = container.add_stream_from_template(silent.streams.video[0])
+            else:
+                streams[kind] = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 6400), np.int16), format="s16", layout="mono")
+        silence.sample_rate = 8000
+        packets: list[Any] = [*streams["audio"].encode(silence), *streams["audio"].encode(None)]
+        for packet in silent.demux(video=0):
+            if packet.size:
+                packet.stream = streams["video"]
+                packets.append(packet)
+        container.mux(packets)
+    source, frames = read_all(str(path))
+    assert len(frames) == 20
+    assert source.warnings == []
 
 
 def test_damage_inside_a_file_does_not_end_it(make_video: MakeVideo) -> None:

@@ -106,3 +106,10 @@ def test_a_broken_file_stops_the_run_or_is_skipped_and_counted(toy_config: Train
         list(skipping[i] for i in range(20))
     assert len(skipping.store.skipped) == 1
     assert any("broken.png" in str(w.message) for w in caught)
+
+
+def test_end_to_end_pictures_come_in_several_shapes_of_equal_area(toy_config: TrainConfig) -> None:
+    made = samples(toy_config, "end_to_end")
+    shapes = {tuple(made[i]["image"].shape[1:]) for i in range(0, 40, 2)}
+    assert len(shapes) >= 3
+    assert all(0.7 < h * w / (64 * 64) < 1.3 for h, w in shapes)
