@@ -1,6 +1,7 @@
 """The training loop of one phase: same code on a CPU, a GPU, or several under ``torchrun`` (Lightning Fabric)."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,17 +23,23 @@ Batch = dict[str, Tensor]
 Losses = dict[str, Tensor]
 
 
-class FromStep(Sampler[int]):
-    """Sample numbers from the first of step ``start`` to the end; in order, since samples are random by number."""
+class StepSampler(Sampler[int]):
+    """Sample numbers of steps ``start`` to ``stop``, in order (samples are random by number): this process's share.
 
-    def __init__(self, start: int, stop: int) -> None:
-        self.start, self.stop = start, stop
+    Every process takes its part of each step's batch, so that a step sees the same samples however many share it.
+    """
+
+    def __init__(self, start: int, stop: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
+        self.steps = range(start, stop)
+        self.batch_size, self.rank, self.share = batch_size, rank, batch_size // world
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self.start, self.stop))
+        for step in self.steps:
+            first = step * self.batch_size + self.rank * self.share
+            yield from range(first, first + self.share)
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return len(self.steps) * self.share
 
 
 class RunningMean:
@@ -94,7 +101,9 @@ def train_phase(
         MattingError: the loss is not finite; the line names the step.
     """
     phase = config.phase(phase_name)
-    fabric = Fabric(accelerator=device, devices="auto" if device != "cpu" else 1, precision=config.precision)
+    # torchrun says how many processes this machine runs; otherwise one process, or one for each GPU.
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", "0")) or (1 if device == "cpu" else "auto")
+    fabric = Fabric(accelerator=device, devices=devices, precision=config.precision)
     fabric.launch()
     torch.manual_seed(config.seed)
     world = fabric.world_size
@@ -128,12 +137,14 @@ def train_phase(
     )  # fmt: skip
     loader = fabric.setup_dataloaders(
         DataLoader(
-            samples, batch_size=per_process, sampler=FromStep(first * phase.batch_size, stop * phase.batch_size),
+            samples, batch_size=per_process,
+            sampler=StepSampler(first, stop, phase.batch_size, fabric.global_rank, world),
             num_workers=config.workers, worker_init_fn=_quiet_worker, drop_last=True,
             prefetch_factor=3 if config.workers else None,
             # OpenCV's threads do not survive a fork: forked workers may hang.
             multiprocessing_context="spawn" if config.workers else None,
-        )
+        ),
+        use_distributed_sampler=False,
     )  # fmt: skip
     checks = _validation_batches(config, phase_name, per_process)
     writer = SummaryWriter(str(out / "tensorboard")) if fabric.is_global_zero else None

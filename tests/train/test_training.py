@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from realtime_matting.errors import InputError, MattingError
 from train.checkpoints import load_network, read_checkpoint
 from train.config import TrainConfig, load_config
+from train.loop import StepSampler
 from train.losses import prediction_loss, trimap_loss
 from train.networks.shm import shm_mobile
 from train.recipes.shm import train_shm
@@ -109,3 +110,11 @@ def test_the_shipped_configuration_is_valid_and_can_be_overridden() -> None:
     config = load_config(path, ["phases.t_net.batch_size=3", "seed=9"])
     assert config.phase("t_net").batch_size == 3
     assert config.seed == 9
+
+
+def test_processes_share_each_step_without_overlap() -> None:
+    alone = list(StepSampler(3, 6, 4))
+    first, second = (list(StepSampler(3, 6, 4, rank, 2)) for rank in (0, 1))
+    assert alone == list(range(12, 24))
+    assert sorted(first + second) == alone
+    assert first[:2] + second[:2] == alone[:4]
