@@ -33,7 +33,7 @@ def open_engine(
     Args:
         onnx_path: the file.
         engine: which engine runs it; ``"auto"`` takes OpenVINO, or ONNX Runtime where OpenVINO cannot be imported,
-            and logs which it took and why.
+            and then warns which it took and why not the other.
         threads: how many threads compute; None lets the engine decide.
         precision: of the arithmetic; None is the engine's own choice for this CPU.
 
@@ -61,7 +61,8 @@ def open_engine(
             missing.append(str(error))
             continue
         opened = engine_class(path, threads=threads, precision=precision)
-        log.info("%s runs on %s%s", path.name, opened.name, f"; {'; '.join(missing)}" if missing else "")
+        if missing:
+            log.warning("%s runs on %s: %s", path.name, opened.name, "; ".join(missing))
         return opened
     raise EngineError(f"no engine can be used here: {'; '.join(missing)}")
 

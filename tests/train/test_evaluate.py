@@ -270,7 +270,7 @@ def test_bad_input_ends_in_one_line_and_exit_code_2(data, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["evaluate", "--data", str(data), "--size", "160x90", *arguments])
     with pytest.raises(SystemExit) as exit_:
-        run(command.app)
+        run(command.app, extra="train")
     assert exit_.value.code == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith(f"error: {complaint}")
@@ -300,7 +300,7 @@ def test_a_bundle_is_measured_from_the_command_line(data, tmp_path, monkeypatch,
     arguments = ["bundle", "--data", "validation", "--size", "160x90", "--out", "report", "--limit", "2"]
     monkeypatch.setattr(sys, "argv", ["evaluate", *arguments])
     with pytest.raises(SystemExit) as exit_:
-        run(command.app)
+        run(command.app, extra="train")
     assert exit_.value.code == 0
     printed = capsys.readouterr().out
     assert "openpeople (2 pictures, digest " in printed
