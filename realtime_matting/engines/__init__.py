@@ -33,7 +33,7 @@ def open_engine(
     Args:
         onnx_path: the file.
         engine: which engine runs it; ``"auto"`` takes OpenVINO, or ONNX Runtime where OpenVINO cannot be imported,
-            and then warns which it took and why not the other.
+            and logs which it took, as a warning with the reason if it is not the first.
         threads: how many threads compute; None lets the engine decide.
         precision: of the arithmetic; None is the engine's own choice for this CPU.
 
@@ -61,8 +61,8 @@ def open_engine(
             missing.append(str(error))
             continue
         opened = engine_class(path, threads=threads, precision=precision)
-        if missing:
-            log.warning("%s runs on %s: %s", path.name, opened.name, "; ".join(missing))
+        why = f"; {'; '.join(missing)}" if missing else ""
+        log.log(logging.WARNING if missing else logging.INFO, "%s runs on %s%s", path.name, opened.name, why)
         return opened
     raise EngineError(f"no engine can be used here: {'; '.join(missing)}")
 
