@@ -1,6 +1,8 @@
 """The command line ``rtmatte``: one file per command; heavy imports are inside the commands, so --help is instant."""
 
+import io
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -76,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: the words after ``rtmatte``; those of the process when None.
     """
+    _make_streams_safe()
     try:
         with leave_on_signal(), _log_on_stderr():
             app(args=None if arguments is None else list(arguments), prog_name="rtmatte")
@@ -85,6 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         _explain(f"unexpected {type(error).__name__}: {error} (run again with rtmatte --debug for the traceback)")
         sys.exit(1)
+
+
+def _make_streams_safe() -> None:
+    """Let no name that the terminal cannot show, and no stream that the caller closed, end the command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
 
 
 def _explain(text: str) -> None:

@@ -9,7 +9,9 @@ from realtime_matting.cli import options
 from realtime_matting.cli.report import MemoryLog, progress_bar, say, stage_table
 from realtime_matting.cli.signals import stop_on_signal
 from realtime_matting.compositing.backgrounds import open_background
-from realtime_matting.matting.matter import Matter
+from realtime_matting.errors import InputError
+from realtime_matting.frames import StreamInfo
+from realtime_matting.matting.matter import SMALLEST_SIDE, Matter
 from realtime_matting.pipeline import RunReport, output_picture, run_offline
 from realtime_matting.profiling import Profile
 from realtime_matting.sinks import open_sink
@@ -42,12 +44,13 @@ def run_video_job(job: VideoJob) -> None:
     """
     memory = MemoryLog()
     profile = Profile()
-    background = job.background or ("blur" if job.kind == "composite" else None)
+    background = "blur" if job.background is None and job.kind == "composite" else job.background
     with ExitStack() as stack:
-        opened = stack.enter_context(closing(open_background(background))) if background else None
+        opened = None if background is None else stack.enter_context(closing(open_background(background)))
         picture = output_picture(job.kind, opened)
         source = stack.enter_context(open_source(job.input_path))
-        refuse_inputs(job.output_path, [background] if background else [])
+        refuse_tiny(source.info)
+        refuse_inputs(job.output_path, [] if background is None else [background])
         sink = stack.enter_context(
             open_sink(
                 job.output_path,
@@ -85,6 +88,15 @@ def run_video_job(job: VideoJob) -> None:
         say(_stopped_line(report))
         raise typer.Exit(request.exit_code)
     print(f"{job.output_path}: {report.frames} frames in {report.seconds:.1f} s ({report.fps:.1f} fps)")
+
+
+def refuse_tiny(info: StreamInfo) -> None:
+    """Raise ``InputError`` for frames smaller than the matter takes, by the name of their file."""
+    if min(info.width, info.height) < SMALLEST_SIDE:
+        raise InputError(
+            f"{info.uri}: is {info.width}x{info.height}, and at least {SMALLEST_SIDE} pixels a side are needed; "
+            "scale it up first"
+        )
 
 
 def _stopped_line(report: RunReport) -> str:

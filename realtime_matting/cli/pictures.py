@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from realtime_matting.cli import options
+from realtime_matting.cli.job import refuse_tiny
 from realtime_matting.cli.report import progress_bar, say, stage_table
 from realtime_matting.compositing.backgrounds import open_background
 from realtime_matting.errors import InputError, OutputError
@@ -15,6 +16,7 @@ from realtime_matting.matting.matter import Matter
 from realtime_matting.pipeline import RunReport, output_picture, run_offline
 from realtime_matting.profiling import Profile
 from realtime_matting.sinks import open_sink
+from realtime_matting.sinks.destination import refuse_inputs
 from realtime_matting.sources import open_source
 from realtime_matting.sources.images import PICTURE_EXTENSIONS
 
@@ -43,11 +45,15 @@ def run_picture_job(job: PictureJob) -> None:
         typer.Exit: some pictures of a folder could not be read; each was named.
     """
     pairs = _pairs(job.input_path, job.output_path, job.kind)
+    if job.background is not None:
+        for _, new in pairs:
+            refuse_inputs(str(new), [job.background])
     profile = Profile()
     unreadable = 0
     seconds = 0.0
     with ExitStack() as stack:
-        background = stack.enter_context(closing(open_background(job.background))) if job.background else None
+        given = job.background
+        background = None if given is None else stack.enter_context(closing(open_background(given)))
         picture = output_picture(job.kind, background)
         matter = stack.enter_context(
             Matter(job.model, engine=job.engine, threads=job.threads, profile=profile, foreground=job.kind != "alpha")
@@ -57,6 +63,7 @@ def run_picture_job(job: PictureJob) -> None:
         for done, (old, new) in enumerate(pairs, 1):
             try:
                 source = open_source(str(old))
+                refuse_tiny(source.info)
             except InputError as error:
                 if len(pairs) == 1:
                     raise
@@ -79,6 +86,8 @@ def run_picture_job(job: PictureJob) -> None:
 
 def _pairs(input_path: str, output_path: str, kind: options.OutputChoice) -> list[tuple[Path, Path]]:
     """Which picture becomes which file; makes the output folder where there is one."""
+    if not output_path:
+        raise InputError("the name of the output is empty; name a picture or a folder")
     old, new = Path(input_path), Path(output_path)
     is_folder = new.is_dir() or output_path.endswith(("/", os.sep))
     if old.is_file() and old.suffix.lower() not in PICTURE_EXTENSIONS:
@@ -87,7 +96,11 @@ def _pairs(input_path: str, output_path: str, kind: options.OutputChoice) -> lis
         if new.suffix.lower() in PICTURE_EXTENSIONS and not is_folder:
             raise InputError(f"{new}: is one picture, but {old} is a folder; name a folder")
         is_folder = True
-        found = sorted(path for path in old.iterdir() if path.suffix.lower() in PICTURE_EXTENSIONS and path.is_file())
+        found = sorted(
+            path
+            for path in old.iterdir()
+            if path.suffix.lower() in PICTURE_EXTENSIONS and not path.name.startswith(".") and path.is_file()
+        )
         if not found:
             raise InputError(f"{old}: no pictures in this folder; name another folder or a picture")
     else:
@@ -102,6 +115,10 @@ def _pairs(input_path: str, output_path: str, kind: options.OutputChoice) -> lis
         if target in taken:
             raise InputError(f"{taken[target].name} and {path.name} would both become {target}; rename one of them")
         taken[target] = path
+    if old.is_dir() and new.is_dir() and old.samefile(new):
+        for target in taken:
+            if target.exists():
+                raise InputError(f"{target}: is also an input, which would be overwritten; choose another folder")
     try:
         new.mkdir(parents=True, exist_ok=True)
     except OSError as error:

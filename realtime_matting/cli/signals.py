@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: outside a run they end the command, inside a run they end it with a playable file."""
+"""Ctrl-C, SIGTERM, a closed terminal: they end the command, inside a run with a playable file."""
 
 import signal
 import sys
@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = [number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+"""SIGHUP comes when the terminal is closed; Windows has none."""
 
 
 class StopRequest(threading.Event):
@@ -48,7 +49,9 @@ def stop_on_signal() -> Iterator[StopRequest]:
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    previous = {number: signal.signal(number, handler) for number in _SIGNALS}
+    # What the caller had ignored stays so: nohup does it with SIGHUP, a shell with SIGINT for a command with "&".
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, handler) for number in heeded}
     try:
         yield
     finally:

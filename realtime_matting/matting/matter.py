@@ -23,6 +23,8 @@ from realtime_matting.profiling import Profile
 
 FloatArray = NDArray[np.float32]
 DEFAULT_MODEL = "shm-mobile"
+SMALLEST_SIDE = 16
+"""Pixels a side that a frame needs at least."""
 # Width of the unknown region that is laid around the matte of a one-step network, as a share of the picture's width.
 BAND = 0.012
 
@@ -91,7 +93,7 @@ class Matter:
         """Matte of the next frame.
 
         Args:
-            rgb: uint8 (H, W, 3), RGB, at least 16 pixels a side. Not kept and not changed.
+            rgb: uint8 (H, W, 3), RGB, at least ``SMALLEST_SIDE`` pixels a side. Not kept and not changed.
 
         Raises:
             InputError: another dtype or shape.
@@ -99,8 +101,10 @@ class Matter:
         """
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
             raise InputError(f"a frame is uint8 (H, W, 3) RGB, not {rgb.dtype} {rgb.shape}; convert it first")
-        if min(rgb.shape[:2]) < 16:
-            raise InputError(f"a frame needs at least 16 pixels a side, not {rgb.shape[1]}×{rgb.shape[0]}")
+        if min(rgb.shape[:2]) < SMALLEST_SIDE:
+            raise InputError(
+                f"a frame needs at least {SMALLEST_SIDE} pixels a side, not {rgb.shape[1]}x{rgb.shape[0]}; scale it up"
+            )
         height, width = rgb.shape[:2]
         probabilities, alpha = self._trimap(rgb)
         if "matting" in self._engines:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from realtime_matting.errors import InputError
 from realtime_matting.frames import StreamInfo
+from realtime_matting.sinks.audio import has_sound
 from realtime_matting.sinks.base import Kind, Sink
 from realtime_matting.sinks.formats import PICTURE_EXTENSIONS, video_format
 from realtime_matting.sinks.images import ImageSink, is_folder
@@ -42,10 +43,12 @@ def open_sink(
         threads: encoder threads; None lets the encoder decide.
 
     Raises:
-        InputError: unknown extension, a kind or sound it cannot carry, a setting it does not have, or the output is
-            the input.
+        InputError: unknown extension, a kind or sound it cannot carry, a setting it does not have, a folder that is
+            missing, or the output is the input.
         OutputError: nothing can be written there.
     """
+    if not uri:
+        raise InputError("the name of the output is empty; name a video file, a picture, or a folder/ of pictures")
     extension = Path(uri).suffix.lower()
     if not is_folder(uri) and extension == "":
         raise InputError(f"{uri}: has no extension; add one (.mp4), or a / at the end for a folder of pictures")
@@ -60,7 +63,8 @@ def open_sink(
         )
     if crf is not None or preset is not None:
         raise InputError(f"{uri}: pictures have no crf and no preset; leave them out, or write a video")
+    loses_sound = audio_from is not None and has_sound(audio_from)
     sink = ImageSink(uri, info=info, kind=kind)
-    if audio_from is not None:
+    if loses_sound:
         sink.warnings.append(f"{uri}: pictures hold no sound; it is left out")
     return sink

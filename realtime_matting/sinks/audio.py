@@ -19,6 +19,12 @@ from realtime_matting.sources.video import open_container
 _NEW_RECORDING = Fraction(1)  # seconds; a step back by more is where recordings were joined, by less a rounding
 
 
+def has_sound(uri: str) -> bool:
+    """Whether the media file ``uri`` has an audio stream; raises ``InputError`` if it cannot be read."""
+    with open_container(uri) as container:
+        return bool(container.streams.audio)
+
+
 class AudioClock:
     """Keeps the times of one stream's packets in order, as containers demand.
 

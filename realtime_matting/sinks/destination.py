@@ -30,13 +30,13 @@ class FileDestination:
             inputs: paths that are being read and must not be overwritten; names that are no paths are passed over.
 
         Raises:
-            InputError: the destination is one of the inputs.
-            OutputError: it is a folder, its folder is missing, or cannot be written to.
+            InputError: the destination is one of the inputs, it is a folder, or its folder is missing.
+            OutputError: its folder cannot be written to.
         """
         refuse_inputs(uri, inputs)
         self.target = Path(os.path.realpath(uri))
         if self.target.is_dir():
-            raise OutputError(f"{uri}: is a folder; name a file in it")
+            raise InputError(f"{uri}: is a folder; name a file in it")
         _check_parent(self.target, uri)
         self._existed = self.target.exists()
         self.temporary = self.target.with_name(f".{self.target.stem}.{secrets.token_hex(4)}{self.target.suffix}")
@@ -83,14 +83,15 @@ class FolderDestination:
             inputs: paths that are being read and must not be written over.
 
         Raises:
-            InputError: the folder is one of the inputs or already holds pictures named alike.
+            InputError: the folder is one of the inputs, already holds pictures named alike, is a file, or its own
+                folder is missing.
             OutputError: it cannot be made or written to.
         """
         refuse_inputs(folder, inputs)
         self.target = Path(os.path.realpath(folder))
         _check_parent(self.target, folder)
         if self.target.exists() and not self.target.is_dir():
-            raise OutputError(f"{folder}: is a file, and a folder for pictures is needed; choose another name")
+            raise InputError(f"{folder}: is a file, and a folder for pictures is needed; choose another name")
         self._existed = self.target.exists()
         taken = sorted(filter(name.fullmatch, os.listdir(self.target))) if self._existed else []
         if taken:
@@ -144,4 +145,4 @@ def cannot_write(uri: str, error: Exception) -> OutputError:
 
 def _check_parent(target: Path, uri: str) -> None:
     if not target.parent.is_dir():
-        raise OutputError(f"{uri}: the folder {target.parent} does not exist; make it first, or choose another place")
+        raise InputError(f"{uri}: the folder {target.parent} does not exist; make it first, or choose another place")

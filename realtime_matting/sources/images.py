@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from realtime_matting.errors import InputError
 from realtime_matting.frames import Frame, StreamInfo
 from realtime_matting.sources.exif import orientation_of
+from realtime_matting.sources.quiet import quiet_libraries
 
 PICTURE_EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 NUMBER = re.compile(r"%0?\d*d")
@@ -92,7 +93,8 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     if not data:
         raise InputError(f"{path}: the file is empty; copy or export it again")
     try:
-        stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        with quiet_libraries():
+            stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:  # sizes beyond OpenCV's limits
         stored = None
     if stored is None or stored.size == 0:

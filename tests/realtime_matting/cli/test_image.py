@@ -127,3 +127,56 @@ def test_the_soft_edge_is_between_the_two(rtmatte: Rtmatte, green_bundle: Path, 
     assert rtmatte("image", picture, out, "--output", "alpha", "--model", green_bundle).returncode == 0
     row = cv2.imread(str(out), cv2.IMREAD_UNCHANGED)[48].astype(np.int16)
     assert ((row > 20) & (row < 235)).any()
+
+
+def test_a_background_is_not_overwritten_by_the_picture_put_on_it(
+    rtmatte: Rtmatte, green_bundle: Path, picture: Path, tmp_path: Path
+) -> None:
+    beach = tmp_path / "beach.png"
+    beach.write_bytes(picture.read_bytes())
+    done = rtmatte("image", picture, beach, "--bg", beach, "--model", green_bundle)
+    assert done.returncode == 2
+    assert done.stderr == f"rtmatte: {beach}: is also the input, which would be overwritten; choose another output\n"
+    assert beach.read_bytes() == picture.read_bytes()
+
+
+def test_a_folder_that_would_overwrite_its_own_pictures_is_refused_before_any_is_made(
+    rtmatte: Rtmatte, green_bundle: Path, folder: Path
+) -> None:
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    done = rtmatte("image", folder, folder, "--model", green_bundle)
+    assert done.returncode == 2
+    assert (
+        done.stderr
+        == f"rtmatte: {folder}/anna.png: is also an input, which would be overwritten; choose another folder\n"
+    )
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_picture_too_small_to_matte_is_named_and_the_others_are_done(
+    rtmatte: Rtmatte, green_bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    assert cv2.imwrite(str(folder / "aa.png"), np.zeros((8, 20, 3), np.uint8))
+    done = rtmatte("image", folder, tmp_path / "out", "--model", green_bundle)
+    assert done.returncode == 2
+    assert f"{folder}/aa.png: is 20x8, and at least 16 pixels a side are needed; scale it up first" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["Bert.png", "anna.png"]
+
+
+def test_hidden_files_of_a_folder_are_passed_over(
+    rtmatte: Rtmatte, green_bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "._anna.png").write_bytes(b"what macOS leaves on memory cards")
+    assert rtmatte("image", folder, tmp_path / "out", "--model", green_bundle).returncode == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["Bert.png", "anna.png"]
+
+
+def test_an_empty_name_is_not_the_current_folder(
+    rtmatte: Rtmatte, green_bundle: Path, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    done = rtmatte("image", picture, "", "--model", green_bundle)
+    assert done.returncode == 2
+    assert done.stderr == "rtmatte: the name of the output is empty; name a picture or a folder\n"
+    assert list((tmp_path / "here").iterdir()) == []

@@ -1,5 +1,7 @@
 """The frame of the command line: help, version, errors on one line, exit codes."""
 
+import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -92,3 +94,22 @@ def test_the_choices_offered_are_those_of_the_library() -> None:
 
     assert get_args(options.OutputChoice) == get_args(Kind)
     assert get_args(options.EngineChoice) == get_args(EngineName)
+
+
+def test_a_name_that_the_terminal_cannot_show_does_no_harm(green_bundle: Path, picture: Path, tmp_path: Path) -> None:
+    out = tmp_path / "日本.png"
+    command = [sys.executable, "-m", "realtime_matting", "image", picture, out, "--model", green_bundle]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "\\u65e5\\u672c.png: 1 of 1 pictures" in done.stdout
+    assert out.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes a file descriptor the way a shell does")
+def test_a_closed_stderr_does_no_harm(green_bundle: Path, video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    words = [sys.executable, "-m", "realtime_matting", "video", video, out, "--model", green_bundle]
+    command = f"{shlex.join(map(str, words))} 2>&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"{out}: 15 frames")

@@ -55,7 +55,7 @@ def frames_in(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_a_playable_file_and_names_it(
     long_video: Path, green_bundle: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -102,3 +102,15 @@ def test_outside_a_run_a_signal_ends_the_command(capsys: pytest.CaptureFixture[s
         signal.raise_signal(signal.SIGINT)
     assert left.value.code == 130
     assert capsys.readouterr().err == "rtmatte: interrupted\n"
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
+    """As under nohup, or for Ctrl-C in a command that a script has put into the background."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with leave_on_signal(), stop_on_signal() as request:
+            signal.raise_signal(signal.SIGHUP)
+            assert not request.is_set()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

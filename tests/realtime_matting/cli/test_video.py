@@ -205,3 +205,23 @@ def test_what_the_source_had_to_repair_is_told_at_the_end(
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"rtmatte: warning: {cut}: ")
     assert 1 <= len(pictures_of(tmp_path / "out.mp4")) < 15
+
+
+def test_a_video_too_small_to_matte_is_named(rtmatte: Rtmatte, green_bundle: Path, tmp_path: Path) -> None:
+    tiny = tmp_path / "tiny.mkv"
+    with av.open(tiny, "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 8, 32, "yuv444p"
+        container.mux(stream.encode(av.VideoFrame(8, 32, "yuv444p")))
+        container.mux(stream.encode(None))
+    done = rtmatte("video", tiny, tmp_path / "out.mp4", "--model", green_bundle)
+    assert done.returncode == 2
+    assert done.stderr == (f"rtmatte: {tiny}: is 8x32, and at least 16 pixels a side are needed; scale it up first\n")
+
+
+def test_an_empty_background_is_refused_and_not_taken_for_none(
+    rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path
+) -> None:
+    done = rtmatte("video", video, tmp_path / "out.mp4", "--bg", "", "--model", green_bundle)
+    assert done.returncode == 2
+    assert "'': not a background" in done.stderr

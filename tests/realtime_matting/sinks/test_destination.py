@@ -165,17 +165,17 @@ def test_a_closed_sink_can_be_closed_and_aborted_but_not_used(
 def test_a_missing_folder_is_named(tmp_path: Path, info: MakeInfo, name: str) -> None:
     (tmp_path / "here").mkdir()
     root = tmp_path if name != "absent/a_%06d.png" else tmp_path / "gone"
-    with pytest.raises(OutputError, match=r"the folder .* does not exist; make it first"):
+    with pytest.raises(InputError, match=r"the folder .* does not exist; make it first"):
         open_sink(f"{root}/{name}", info=info(), kind="composite")
 
 
 def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path, info: MakeInfo) -> None:
     for name in ("o.mp4", "o.png"):
         (tmp_path / name).mkdir()
-        with pytest.raises(OutputError, match="is a folder; name a file in it"):
+        with pytest.raises(InputError, match="is a folder; name a file in it"):
             open_sink(str(tmp_path / name), info=info(), kind="composite")
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="is a file, and a folder for pictures is needed"):
+    with pytest.raises(InputError, match="is a file, and a folder for pictures is needed"):
         open_sink(f"{tmp_path}/file/", info=info(), kind="composite")
 
 

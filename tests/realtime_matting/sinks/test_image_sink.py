@@ -112,10 +112,31 @@ def test_finishing_early_keeps_the_pictures_written(tmp_path: Path, info: MakeIn
     assert os.listdir(tmp_path / "frames") == ["000000.png"]
 
 
-def test_pictures_hold_no_sound_and_say_so(tmp_path: Path, info: MakeInfo, at: At) -> None:
-    with open_sink(str(tmp_path / "o.png"), info=info(), kind="alpha", audio_from="sound.mp4") as sink:
+def test_pictures_hold_no_sound_and_say_so(
+    tmp_path: Path, info: MakeInfo, at: At, make_sound: Callable[..., str]
+) -> None:
+    loud = make_sound("sound.mp4", seconds=0.2, pictures=2)
+    with open_sink(str(tmp_path / "o.png"), info=info(), kind="alpha", audio_from=loud) as sink:
         sink.write(PICTURES["alpha"], at(0))
     assert [warning.endswith("pictures hold no sound; it is left out") for warning in sink.warnings] == [True]
+
+
+def test_where_there_is_no_sound_none_is_said_to_be_left_out(
+    tmp_path: Path, info: MakeInfo, at: At, make_sound: Callable[..., str]
+) -> None:
+    silent = make_sound("silent.mp4", pictures=2, tracks=0)
+    with open_sink(str(tmp_path / "o.png"), info=info(), kind="alpha", audio_from=silent) as sink:
+        sink.write(PICTURES["alpha"], at(0))
+    assert sink.warnings == []
+
+
+def test_an_empty_name_is_not_the_current_folder(
+    tmp_path: Path, info: MakeInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="the name of the output is empty; name a video file"):
+        open_sink("", info=info(), kind="alpha")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """ImageSource: pictures, folders and sequences, written by OpenCV with EXIF blocks put in by hand."""
 
 import struct
+import sys
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,7 @@ import pytest
 from realtime_matting.errors import InputError
 from realtime_matting.sources import ImageSource, open_source
 from realtime_matting.sources.exif import orientation_of
+from realtime_matting.sources.images import read_picture
 from realtime_matting.sources.orientation import UPRIGHT
 
 
@@ -164,3 +167,17 @@ def test_a_cut_off_exif_block_is_passed_over(tmp_path: Path, name: str) -> None:
     assert orientation_of(data) != UPRIGHT
     for end in range(start, start + 20):
         assert orientation_of(data[:end]) == UPRIGHT
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tiff"])
+def test_the_libraries_that_decode_damaged_pictures_print_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    path = save(tmp_path / name, picture())
+    data = path.read_bytes()
+    for length in range(len(data) // 4, len(data), len(data) // 16):
+        path.write_bytes(data[:length])
+        with suppress(InputError):
+            read_picture(path)
+    print("still heard", file=sys.stderr)
+    assert capfd.readouterr().err == "still heard\n"
