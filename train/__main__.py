@@ -1,5 +1,6 @@
 """``python -m train RECIPE --phase … --config …``."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -33,8 +34,9 @@ def shm(
     settings = load_config(config, set_)
     folder = out or Path("runs") / config.stem
     figures = train_shm(settings, phase, folder, resume=resume, steps=steps, device=device)
-    text = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-    typer.echo(f"{folder / phase}: done; {text}")
+    if os.environ.get("RANK", "0") == "0":  # torchrun numbers its processes; one of them speaks
+        text = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        typer.echo(f"{folder / phase}: done; {text}")
 
 
 if __name__ == "__main__":
