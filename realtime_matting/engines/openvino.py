@@ -5,6 +5,7 @@ once, and the last few sizes are kept.
 """
 
 import functools
+import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ SIZES_KEPT = 6
 @functools.cache
 def _core() -> ov.Core:
     """The process's one Core: engines share its plugin and its worker threads."""
+    # In a container without /sys, the library that looks for processor cores says so on stderr, and works all the same.
+    os.environ.setdefault("HWLOC_HIDE_ERRORS", "2")
     return ov.Core()
 
 
