@@ -81,11 +81,12 @@ class Matter:
         self.profile = profile or Profile()
         self._estimate_foreground = foreground
         self._engines: dict[Role, Engine] = {}
-        workers = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
+        if threads is None and hasattr(os, "sched_getaffinity"):  # Linux: the cores this process may use
+            threads = len(os.sched_getaffinity(0))
         with ExitStack() as opened:
             for role in self.bundle.roles:
                 path = self.bundle.path(role)
-                self._engines[role] = open_engine(path, engine=engine, threads=workers, precision=precision)
+                self._engines[role] = open_engine(path, engine=engine, threads=threads, precision=precision)
                 opened.callback(self._engines[role].close)
             opened.pop_all()
 

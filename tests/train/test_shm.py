@@ -54,14 +54,12 @@ def test_any_size_works_and_comes_back(size: tuple[int, int]) -> None:
     assert 0 <= prediction.alpha.min() <= prediction.alpha.max() <= 1
 
 
-def test_padding_does_not_move_the_picture() -> None:
+def test_padding_repeats_the_edge_at_the_bottom_and_right_and_is_cut_off_again() -> None:
     network = MobileTNet().eval()
-    rgb = torch.rand(1, 3, 64, 64)
+    rgb = torch.rand(1, 3, 60, 50)
     with torch.no_grad():
-        padded = nn.functional.pad(rgb, (0, 0, 0, 0))
-        assert torch.equal(network(rgb), network(padded))
-        cut = network(rgb[..., :60, :])
-    assert cut.shape[-2:] == (60, 64)
+        whole = network(nn.functional.pad(rgb, (0, 14, 0, 4), mode="replicate"))
+        assert torch.equal(network(rgb), whole[..., :60, :50])
 
 
 def test_the_t_net_sees_the_picture_at_its_own_size_only() -> None:

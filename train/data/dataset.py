@@ -215,7 +215,7 @@ class MattingSamples(Dataset[dict[str, Tensor]]):
     def _tensors(self, rng: Rng, c: Composite) -> dict[str, Tensor]:
         mean_side = sum(c.alpha.shape) / 2
         if self.spec.phase == "m_net":
-            # Independent erosion and dilation; widths from the canvas, .006 to .022 of its mean side at 640x360.
+            # Independent erosion and dilation, in pixels of canvases whose mean side is 480 to 750.
             erosion, dilation = rng.uniform(1, 14, 2)
         else:
             erosion = dilation = self.spec.trimap_radius * mean_side

@@ -59,7 +59,7 @@ def test_a_frame_is_neither_changed_nor_kept(matter: Matter) -> None:
     assert (first.alpha == alpha).all()
 
 
-def test_colours_of_the_foreground_hold_no_old_background(matter: Matter) -> None:
+def test_solid_pixels_keep_their_exact_colours(matter: Matter) -> None:
     rgb, _ = green_disc()
     blurred = rgb.copy()
     blurred[:, 150:170] = (45, 172, 45)
