@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import cv2
 import numpy as np
@@ -22,6 +22,7 @@ from realtime_matting.models.registry import find_bundle
 from realtime_matting.profiling import Profile
 
 FloatArray = NDArray[np.float32]
+Picture = TypeVar("Picture", NDArray[np.uint8], NDArray[np.float32])
 DEFAULT_MODEL = "shm-mobile"
 SMALLEST_SIDE = 16
 """Pixels a side that a frame needs at least."""
@@ -107,9 +108,12 @@ class Matter:
                 f"a frame needs at least {SMALLEST_SIDE} pixels a side, not {rgb.shape[1]}x{rgb.shape[0]}; scale it up"
             )
         height, width = rgb.shape[:2]
-        probabilities, alpha = self._trimap(rgb)
+        with self.profile.stage("trimap"):
+            small = self._shrink(rgb)
+            probabilities, alpha = self._trimap(small)
         if "matting" in self._engines:
-            alpha = self._matting(rgb, probabilities)
+            with self.profile.stage("matting"):
+                alpha = self._matting(small, probabilities)
         assert alpha is not None  # a bundle without matting has an alpha network
         with self.profile.stage("refine"):
             if alpha.shape[0] < height and alpha.shape[1] < width:
@@ -120,25 +124,31 @@ class Matter:
             foreground = blur_fusion(rgb, alpha) if self._estimate_foreground else rgb
         return Matte(alpha, foreground, trimap_picture(probabilities, width, height), "refresh: every frame")
 
+    def _shrink(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The frame at the larger of the networks' sizes, from which the smaller one's is made: as in training."""
+        sizes = [spec.scaled_size(rgb.shape[1], rgb.shape[0]) for spec in self.bundle.roles.values()]
+        return resize(rgb, max(sizes))
+
     def _trimap(self, rgb: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray | None]:
         """Class probabilities (3, h, w); and the alpha (h, w) if that is what the network gives."""
-        with self.profile.stage("trimap"):
-            if "trimap" in self._engines:
-                return self._run("trimap", rgb)[0], None
-            alpha = self._run("alpha", rgb)[0, 0]
-            return probabilities_from_alpha(alpha, max(1, round(BAND * alpha.shape[1]))), alpha
+        if "trimap" in self._engines:
+            return self._run("trimap", rgb)[0], None
+        alpha = self._run("alpha", rgb)[0, 0]
+        return probabilities_from_alpha(alpha, max(1, round(BAND * alpha.shape[1]))), alpha
 
     def _matting(self, rgb: NDArray[np.uint8], probabilities: FloatArray) -> FloatArray:
         """Fused alpha (h, w) at the matting network's size."""
-        with self.profile.stage("matting"):
-            width, height = self.bundle.roles["matting"].working_size(rgb.shape[1], rgb.shape[0])
-            trimap = resize_probabilities(probabilities, width, height)
-            return fuse(trimap, self._run("matting", rgb, trimap=trimap[None])[0, 0])
+        spec = self.bundle.roles["matting"]
+        size = spec.scaled_size(rgb.shape[1], rgb.shape[0])
+        trimap = resize_probabilities(probabilities, *size)
+        padded = pad(trimap.transpose(1, 2, 0), spec.working_size(rgb.shape[1], rgb.shape[0])).transpose(2, 0, 1)
+        return fuse(trimap, self._run("matting", rgb, trimap=np.ascontiguousarray(padded)[None])[0, 0])
 
     def _run(self, role: Role, rgb: NDArray[np.uint8], **others: FloatArray) -> FloatArray:
         spec = self.bundle.roles[role]
         outputs = self._engines[role]({"rgb": network_input(rgb, spec), **others})
-        return next(iter(outputs.values()))
+        width, height = spec.scaled_size(rgb.shape[1], rgb.shape[0])
+        return next(iter(outputs.values()))[..., :height, :width]
 
     def reset(self) -> None:
         """Forget the stream: the next frame is treated as the first of a new one.
@@ -168,9 +178,8 @@ class Matter:
 def network_input(rgb: NDArray[np.uint8], spec: RoleSpec) -> FloatArray:
     """The frame at the network's size and normalised: float32 (1, 3, h, w)."""
     width, height = spec.working_size(rgb.shape[1], rgb.shape[0])
-    if (width, height) != (rgb.shape[1], rgb.shape[0]):
-        shrinks = width <= rgb.shape[1] and height <= rgb.shape[0]
-        rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)  # type: ignore[assignment]
+    rgb = resize(rgb, spec.scaled_size(rgb.shape[1], rgb.shape[0]))
+    rgb = pad(rgb, (width, height))
     planes = np.empty((1, 3, height, width), np.float32)
     for channel in range(3):
         scale = 1 / (255 * spec.std[channel])
@@ -178,3 +187,20 @@ def network_input(rgb: NDArray[np.uint8], spec: RoleSpec) -> FloatArray:
         if spec.mean[channel]:
             planes[0, channel] -= np.float32(spec.mean[channel] / spec.std[channel])
     return planes
+
+
+def resize(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3) → (height, width, 3) of ``size`` (width, height); the area filter where it shrinks."""
+    if size == (rgb.shape[1], rgb.shape[0]):
+        return rgb
+    shrinks = size[0] <= rgb.shape[1] and size[1] <= rgb.shape[0]
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def pad(picture: Picture, size: tuple[int, int]) -> Picture:
+    """(h, w, C) → (height, width, C) of ``size`` (width, height) by repeating the right and the bottom edge."""
+    height, width = picture.shape[:2]
+    if (width, height) == size:
+        return picture
+    border = (0, size[1] - height, 0, size[0] - width)
+    return cv2.copyMakeBorder(picture, *border, cv2.BORDER_REPLICATE)  # type: ignore[return-value]

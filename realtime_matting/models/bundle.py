@@ -75,7 +75,8 @@ class RoleSpec(_Table):
         file: name of the ONNX file inside the bundle's folder.
         sha256: of that file, lower-case hexadecimal.
         stride: H and W must be multiples of it.
-        long_side: frames are scaled down, keeping their aspect, until their longer side is at most this many pixels.
+        long_side: frames are scaled down, keeping their aspect, until their longer side is at most this many pixels,
+            then padded to the stride by repeating their right and bottom edge.
         fixed_size: (width, height) every frame is scaled to; either this or ``long_side`` is given.
         mean, std: of R, G, B in units of [0, 1].
         precision: of the arithmetic the graph asks for.
@@ -103,20 +104,21 @@ class RoleSpec(_Table):
             raise ValueError(f"the size is not a multiple of the stride {self.stride}")
         return self
 
-    def working_size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) the network should see for a frame of ``width`` × ``height`` pixels.
+    def scaled_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) to which a frame of ``width`` × ``height`` pixels is scaled for the network.
 
-        With ``long_side``, frames are never enlarged by more than the rounding of each side to the nearest multiple of
-        the stride.
+        With ``long_side`` the aspect is kept, for a stretched person looks like nobody in the training data.
         """
         if self.fixed_size is not None:
             return self.fixed_size
         assert self.long_side is not None  # _check_size
         scale = min(1.0, self.long_side / max(width, height))
-        return self._round(width * scale), self._round(height * scale)
+        return max(1, round(width * scale)), max(1, round(height * scale))
 
-    def _round(self, side: float) -> int:
-        return max(1, int(side / self.stride + 0.5)) * self.stride
+    def working_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) the network sees: the scaled frame, padded at the right and the bottom up to the stride."""
+        scaled = self.scaled_size(width, height)
+        return -(-scaled[0] // self.stride) * self.stride, -(-scaled[1] // self.stride) * self.stride
 
 
 class Card(_Table):

@@ -167,12 +167,17 @@ def spec(**size) -> RoleSpec:
         ((1280, 720), (320, 192)),
         ((720, 1280), (192, 320)),
         ((320, 320), (320, 320)),
-        ((100, 50), (96, 64)),
+        ((100, 50), (128, 64)),
         ((4000, 9), (320, 32)),
     ],
 )
-def test_the_working_size_keeps_the_aspect_within_the_stride(frame, size):
+def test_the_working_size_is_the_scaled_frame_padded_to_the_stride(frame, size):
     assert spec().working_size(*frame) == size
+
+
+def test_a_frame_is_scaled_without_stretching():
+    assert spec().scaled_size(1280, 720) == (320, 180)
+    assert spec().scaled_size(100, 50) == (100, 50)
 
 
 def test_a_fixed_size_is_the_working_size_of_every_frame():
@@ -180,12 +185,13 @@ def test_a_fixed_size_is_the_working_size_of_every_frame():
 
 
 @given(st.integers(1, 8000), st.integers(1, 8000), st.sampled_from([1, 8, 16, 32]), st.integers(1, 30))
-def test_the_working_size_never_passes_long_side(width, height, stride, steps):
+def test_the_working_size_holds_the_scaled_frame_and_less_than_a_stride_more(width, height, stride, steps):
     long_side = stride * steps
-    sides = spec(stride=stride, long_side=long_side).working_size(width, height)
-    assert all(0 < side <= long_side and side % stride == 0 for side in sides)
+    made = spec(stride=stride, long_side=long_side)
+    scaled, sides = made.scaled_size(width, height), made.working_size(width, height)
+    assert max(scaled) <= long_side
     scale = min(1, long_side / max(width, height))
-    assert all(
-        abs(side - full * scale) <= stride / 2 or side == stride
-        for side, full in zip(sides, (width, height), strict=True)
-    )
+    for side, inner, full in zip(sides, scaled, (width, height), strict=True):
+        assert side % stride == 0
+        assert 0 <= side - inner < stride
+        assert abs(inner - full * scale) <= 0.5 or inner == 1
