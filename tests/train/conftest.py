@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from train.config import TrainConfig
 
@@ -60,6 +61,22 @@ def toy_config(toy_data: Path) -> TrainConfig:
                 "masks": [{"images": str(toy_data / "images"), "masks": str(toy_data / "masks")}],
                 "masks_share": 0.25,
             },
-            "phases": {"t_net": phase, "m_net": phase, "end_to_end": phase},
+            "phases": {"t_net": {**phase, "sizes": [[64, 64], [96, 64]]}, "m_net": phase, "end_to_end": phase},
         }
     )
+
+
+@pytest.fixture(scope="session")
+def toy_file(toy_config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``toy_config`` as a YAML file, for command lines."""
+    path = tmp_path_factory.mktemp("config") / "toy.yaml"
+    path.write_text(yaml.safe_dump(toy_config.model_dump(mode="json"), sort_keys=False))
+    return path
+
+
+@pytest.fixture(scope="session")
+def toy_u2net(toy_config: TrainConfig) -> TrainConfig:
+    """Both stages of U2NetP on the toy data."""
+    phase = toy_config.phase("m_net").model_copy(update={"sizes": ((64, 64),)})
+    phases = {"coarse": phase, "fine": phase.model_copy(update={"easy_to_hard": 0.5})}
+    return toy_config.model_copy(update={"network": "u2netp", "phases": phases})

@@ -151,7 +151,8 @@ def compose(
     width: int,
     height: int,
     *,
-    crop: int | None = None,
+    crop: tuple[int, int] | None = None,
+    hardness: float = 1.0,
 ) -> Composite:
     """One training picture.
 
@@ -159,7 +160,9 @@ def compose(
         people: (straight RGBA, dye its white clothes?) each; back to front; may be empty.
         background: any size, uint8 RGB.
         width, height: size of the canvas on which people are placed.
-        crop: keep only a square of this side around half-transparent pixels, and keep people large.
+        crop: (side, final side): keep only a square around half-transparent pixels, resized before compositing, and
+            keep people large.
+        hardness: share of the real background, the rest being one solid colour: 0 is easy, 1 hard.
     """
     placed = []
     for rgba, white in people:
@@ -171,10 +174,18 @@ def compose(
     else:
         behind = cover(background, width, height, rng)
     if crop is not None:
-        window = soft_window(rng, [p[..., 3] for p in placed], width, height, crop)
+        side, final = crop
+        window = soft_window(rng, [p[..., 3] for p in placed], width, height, side)
         behind, placed = np.ascontiguousarray(behind[window]), [np.ascontiguousarray(p[window]) for p in placed]
+        if side != final:
+            filter_ = cv2.INTER_AREA if side > final else cv2.INTER_LINEAR
+            behind, *placed = (cv2.resize(p, (final, final), interpolation=filter_) for p in (behind, *placed))  # type: ignore[assignment]
     if chance(rng, config.blurred_background_share):
         behind = cv2.GaussianBlur(behind, (0, 0), rng.uniform(0.5, 0.012 * width + 0.6))
+    if hardness < 1:
+        solid = np.empty_like(behind)
+        solid[:] = rng.integers(0, 256, 3)
+        behind = cv2.addWeighted(solid, 1 - hardness, behind, hardness, 0)
 
     # One look for the camera and a smaller one for each thing in front of it, since light differs between places.
     table, saturation = augment.tone_curve(rng)

@@ -26,7 +26,7 @@ class ForegroundSource(Strict):
 
 
 class MaskSource(Strict):
-    """Pictures with coarse masks of the same stem (0, 255, and 128 for "not sure"); they teach the T-Net only."""
+    """Pictures with coarse masks of the same stem: 0, 255, and 128 for "not sure". For trimaps and coarse mattes only."""
 
     images: Path
     masks: Path
@@ -44,8 +44,9 @@ class BackgroundSource(Strict):
 class DataConfig(Strict):
     """Where samples come from and how they are made.
 
-    ``masks_share``: share of samples taken from ``masks`` (phase ``t_net`` only). ``max_side``: pictures are kept in
-    memory no larger than this. ``on_error``: a broken file stops the run, or is skipped and counted.
+    ``masks_share``: share of samples taken from ``masks`` (only in phases that learn from coarse masks). ``max_side``:
+    pictures are kept in memory no larger than this. ``on_error``: a broken file stops the run, or is skipped and
+    counted. ``resident``: keep the whole set in the memory of the training device and make the samples there.
     """
 
     foregrounds: tuple[ForegroundSource, ...] = Field(min_length=1)
@@ -54,6 +55,7 @@ class DataConfig(Strict):
     masks_share: float = Field(0.0, ge=0, le=1)
     max_side: int = Field(800, ge=64)
     on_error: Literal["stop", "skip"] = "stop"
+    resident: bool = False
     empty_share: float = Field(0.04, ge=0, le=1, description="share of pictures with nobody in them")
     second_person_share: float = Field(0.15, ge=0, le=1)
     plain_background_share: float = Field(0.08, ge=0, le=1)

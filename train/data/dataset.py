@@ -5,6 +5,7 @@ for the samples that step ``s`` would have had.
 """
 
 import re
+import sys
 import warnings
 import zlib
 from collections import defaultdict
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ from torch.utils.data import Dataset
 from realtime_matting.errors import InputError
 from train.data import augment
 from train.data.augment import Rng, chance
-from train.data.compose import Composite, compose, cover
+from train.data.compose import Composite, compose, cover, soft_window
 from train.data.config import DataConfig
 from train.data.records import (
     Foreground,
@@ -37,14 +38,14 @@ from train.data.records import (
     read_picture,
     shrink,
 )
-from train.data.trimaps import IGNORE, classes, trimap_from_alpha
-from train.phases import Phase
+from train.data.trimaps import IGNORE, UNKNOWN, classes, trimap_from_alpha
+from train.phases import SampleKind
 
 Split = Literal["all", "train", "held_out"]
 
 # Shapes a T-Net meets: the frame's aspect at a long side near 320. All samples of a batch share one.
 TRIMAP_SIZES = ((256, 256), (320, 192), (320, 192), (320, 240), (288, 160), (352, 208), (192, 256), (384, 224))
-# Shapes of end-to-end pictures, None being the configured one.
+# Shapes of whole pictures, None being the configured one.
 ASPECTS = (None, None, None, None, 4 / 3, 1.0, 3 / 4)
 MATTING_CANVASES = ((640, 360), (640, 480), (480, 480), (480, 640), (800, 450), (960, 540))
 
@@ -53,14 +54,30 @@ MATTING_CANVASES = ((640, 360), (640, 480), (480, 480), (480, 640), (800, 450), 
 class SampleSpec:
     """What a phase wants of each sample.
 
-    ``crop``: side of the square crop around unknown pixels (phase ``m_net``). ``size``: (width, height) of
-    end-to-end pictures. ``trimap_radius``: half width of the T-Net's unknown band as a share of (h+w)/2.
+    ``kind``: "trimap" (whole pictures of ``sizes``, or of shapes a T-Net meets), "crop" (squares around unknown pixels)
+    or "whole" (pictures of ``sizes``, or of ``size`` and other aspects of its area).
+    ``crop``: side of the square crops; ``crops``: sides that are cut and then resized to ``crop``. With kind "whole",
+    ``crops`` asks for a window around unknown pixels, which the recipe cuts.
+    ``trimap_radius``: half width of the unknown band of whole pictures as a share of (h+w)/2. ``erosion``,
+    ``dilation``: ranges in pixels from which trimaps of crops draw independently.
+    ``masks``: whether pictures with coarse masks take part. ``easy_to_hard_steps``: steps over which real backgrounds
+    are faded in over solid colours; 0 means real ones from the start.
     """
 
-    phase: Phase
+    kind: SampleKind
     crop: int = 256
+    crops: tuple[int, ...] = ()
     size: tuple[int, int] = (512, 288)
+    sizes: tuple[tuple[int, int], ...] = ()
     trimap_radius: float = 0.012
+    erosion: tuple[float, float] = (1, 14)
+    dilation: tuple[float, float] = (1, 14)
+    masks: bool = False
+    easy_to_hard_steps: int = 0
+
+    def hardness(self, step: int) -> float:
+        """Share of the real background at ``step``, 0 to 1."""
+        return min(1.0, step / self.easy_to_hard_steps) if self.easy_to_hard_steps else 1.0
 
 
 class PictureStore:
@@ -103,12 +120,16 @@ class PictureStore:
         return self._keep(record, read)  # type: ignore[return-value]
 
 
-class MattingSamples(Dataset[dict[str, Tensor]]):
+class MattingSamples(Dataset[dict[str, Any]]):
     """Endless samples for one phase; ``samples[i]`` is the same whenever and wherever it is asked for.
 
     Each sample holds, all of one size (H, W):
         image: uint8 (3, H, W).    alpha: float32 (1, H, W).    foreground, background: uint8 (3, H, W).
         trimap: int64 (H, W), class numbers, 255 = look away.    has_alpha: bool, False for mask pairs.
+        index: int64, the sample's number.    name: str, the files it was made of.
+        window: int64 (3,), top, left and side of a square around unknown pixels (kind "whole" with ``crops``).
+
+    ``samples[i, j]`` is sample i with the people of sample j.
     """
 
     def __init__(
@@ -118,7 +139,7 @@ class MattingSamples(Dataset[dict[str, Tensor]]):
         *,
         seed: int,
         batch_size: int,
-        length: int,
+        length: int = sys.maxsize,
         split: Split = "all",
         holdout: float = 0.0,
     ) -> None:
@@ -173,67 +194,98 @@ class MattingSamples(Dataset[dict[str, Tensor]]):
         weights = np.asarray([s.weight for s in self.config.masks])
         return [list_mask_pairs(s.images, s.masks) for s in self.config.masks], weights / weights.sum()
 
-    def _draw_person(self, rng: Rng) -> tuple[Picture, bool] | None:
+    @property
+    def people_count(self) -> int:
+        """Pictures of people in this split: what an epoch is counted by."""
+        return sum(len(group) for source in self._people[0] for group in source)
+
+    def _draw_person(self, rng: Rng) -> tuple[Picture, bool, str] | None:
         sources, weights, white = self._people
         which = int(rng.choice(len(sources), p=weights))
         group = sources[which][rng.integers(len(sources[which]))]
-        picture = self.store.foreground(group[rng.integers(len(group))])
-        return None if picture is None else (picture, white[which])
+        record = group[rng.integers(len(group))]
+        picture = self.store.foreground(record)
+        return None if picture is None else (picture, white[which], record.color.name)
 
-    def _draw_background(self, rng: Rng) -> Picture | None:
+    def _draw_background(self, rng: Rng) -> tuple[Picture, str] | None:
         lists, weights = self._backgrounds
         paths = lists[int(rng.choice(len(lists), p=weights))]
-        return self.store.background(paths[rng.integers(len(paths))])
+        path = paths[rng.integers(len(paths))]
+        picture = self.store.background(path)
+        return None if picture is None else (picture, Path(str(path)).name)
 
-    def _draw_composite(self, rng: Rng, width: int, height: int, crop: int | None = None) -> Composite:
-        people = 0 if crop is None and chance(rng, self.config.empty_share) else 1
+    def _draw_composite(
+        self, rng: Rng, people_rng: Rng, width: int, height: int, hardness: float, side: int | None = None
+    ) -> tuple[Composite, str]:
+        people = 0 if side is None and chance(rng, self.config.empty_share) else 1
         people += int(people > 0 and chance(rng, self.config.second_person_share))
+        crop = None if side is None else (side, self.spec.crop)
         for _ in range(100):
             background = self._draw_background(rng)
-            drawn = [self._draw_person(rng) for _ in range(people)]
+            drawn = [self._draw_person(people_rng) for _ in range(people)]
             if background is not None and all(d is not None for d in drawn):
-                return compose(rng, self.config, drawn, background, width, height, crop=crop)  # type: ignore[arg-type]
+                named = [d for d in drawn if d is not None]
+                composite = compose(
+                    rng, self.config, [(rgba, white) for rgba, white, _ in named], background[0], width, height,
+                    crop=crop, hardness=hardness,
+                )  # fmt: skip
+                return composite, " + ".join([*(name for _, _, name in named), background[1]])
         raise InputError("100 draws in a row met only broken files; repair the data")
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: int | tuple[int, int]) -> dict[str, Any]:
+        index, people_index = index if isinstance(index, tuple) else (index, index)
         if index >= self.length:
             raise IndexError(index)
         rng = np.random.Generator(np.random.Philox(key=self.seed, counter=index))
+        people_rng = np.random.Generator(np.random.Philox(key=self.seed + 2, counter=people_index))
+        step = index // self.batch_size
         # What must be equal within a batch is drawn from the batch's own generator.
-        shared = np.random.Generator(np.random.Philox(key=self.seed + 1, counter=index // self.batch_size))
-        if self.spec.phase == "t_net":
-            width, height = TRIMAP_SIZES[shared.integers(len(TRIMAP_SIZES))]
-            if self.config.masks and chance(rng, self.config.masks_share):
-                return self._mask_sample(rng, width, height)
-            return self._tensors(rng, self._draw_composite(rng, width, height))
-        if self.spec.phase == "m_net":
-            width, height = MATTING_CANVASES[rng.integers(len(MATTING_CANVASES))]
-            return self._tensors(rng, self._draw_composite(rng, width, height, self.spec.crop))
-        width, height = same_area(self.spec.size, ASPECTS[shared.integers(len(ASPECTS))])
-        return self._tensors(rng, self._draw_composite(rng, width, height))
-
-    def _tensors(self, rng: Rng, c: Composite) -> dict[str, Tensor]:
-        mean_side = sum(c.alpha.shape) / 2
-        if self.spec.phase == "m_net":
-            # Independent erosion and dilation, in pixels of canvases whose mean side is 480 to 750.
-            erosion, dilation = rng.uniform(1, 14, 2)
+        shared = np.random.Generator(np.random.Philox(key=self.seed + 1, counter=step))
+        spec = self.spec
+        hardness = spec.hardness(step)
+        if spec.kind == "crop":
+            side = int(rng.choice(spec.crops)) if spec.crops else spec.crop
+            width, height = larger(MATTING_CANVASES[rng.integers(len(MATTING_CANVASES))], side)
+            return self._tensors(rng, index, *self._draw_composite(rng, people_rng, width, height, hardness, side))
+        if sizes := spec.sizes or (TRIMAP_SIZES if spec.kind == "trimap" else ()):
+            width, height = sizes[shared.integers(len(sizes))]
         else:
-            erosion = dilation = self.spec.trimap_radius * mean_side
-        trimap = classes(trimap_from_alpha(c.alpha, erosion, dilation))
-        return {
+            width, height = same_area(spec.size, ASPECTS[shared.integers(len(ASPECTS))])
+        if spec.masks and self.config.masks and chance(rng, self.config.masks_share):
+            return self._mask_sample(rng, index, width, height)
+        return self._tensors(rng, index, *self._draw_composite(rng, people_rng, width, height, hardness))
+
+    def _tensors(self, rng: Rng, index: int, c: Composite, name: str) -> dict[str, Any]:
+        spec = self.spec
+        if spec.kind == "crop":
+            erosion, dilation = rng.uniform(*spec.erosion), rng.uniform(*spec.dilation)
+        else:
+            erosion = dilation = spec.trimap_radius * sum(c.alpha.shape) / 2
+        trimap = trimap_from_alpha(c.alpha, erosion, dilation)
+        sample = {
             "image": chw(c.image),
             "alpha": torch.from_numpy(np.ascontiguousarray(c.alpha))[None],
             "foreground": chw(c.foreground),
             "background": chw(c.background),
-            "trimap": torch.from_numpy(trimap.astype(np.int64)),
+            "trimap": torch.from_numpy(classes(trimap).astype(np.int64)),
             "has_alpha": torch.tensor(True),
+            "index": torch.tensor(index),
+            "name": name,
         }
+        if spec.kind == "whole" and spec.crops:
+            height, width = c.alpha.shape
+            side = min(int(rng.choice(spec.crops)), height, width)
+            soft = np.where(trimap == UNKNOWN, 128, 0).astype(np.uint8)
+            rows, columns = soft_window(rng, [soft], width, height, side)
+            sample["window"] = torch.tensor([rows.start, columns.start, side])
+        return sample
 
-    def _mask_sample(self, rng: Rng, width: int, height: int) -> dict[str, Tensor]:
+    def _mask_sample(self, rng: Rng, index: int, width: int, height: int) -> dict[str, Any]:
         lists, weights = self._masks
         for _ in range(100):
             pairs = lists[int(rng.choice(len(lists), p=weights))]
-            pair = self.store.mask_pair(pairs[rng.integers(len(pairs))])
+            record = pairs[rng.integers(len(pairs))]
+            pair, pair_name = self.store.mask_pair(record), record.image.name
             if pair is not None:
                 break
         else:
@@ -255,9 +307,11 @@ class MattingSamples(Dataset[dict[str, Tensor]]):
             "background": picture,
             "trimap": torch.from_numpy(target.astype(np.int64)),
             "has_alpha": torch.tensor(False),
+            "index": torch.tensor(index),
+            "name": pair_name,
         }
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[i] for i in range(self.length))
 
 
@@ -267,6 +321,12 @@ def same_area(size: tuple[int, int], aspect: float | None) -> tuple[int, int]:
         return size
     height = (size[0] * size[1] / aspect) ** 0.5
     return max(1, round(height * aspect / 16)) * 16, max(1, round(height / 16)) * 16
+
+
+def larger(canvas: tuple[int, int], side: int) -> tuple[int, int]:
+    """(width, height) of the same aspect in which a square of ``side`` has room."""
+    scale = max(1.0, 1.1 * side / min(canvas))
+    return round(canvas[0] * scale), round(canvas[1] * scale)
 
 
 def chw(picture: Picture) -> Tensor:

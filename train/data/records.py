@@ -38,25 +38,52 @@ class MaskPair:
     mask: Path
 
 
+def list_entries(source: Path) -> list[Path]:
+    """What a folder holds (pictures, recursive, sorted) or a list file names, whether it is there or not.
+
+    A list file has one path a line, absolute or relative to the file's folder; empty lines and lines that begin with
+    ``#`` are passed over.
+
+    Raises:
+        InputError: ``source`` is missing, or is no text.
+    """
+    if source.is_dir():
+        return sorted(p for p in source.rglob("*") if p.suffix.lower() in PICTURES)
+    if not source.is_file():
+        raise InputError(f"{source}: no such folder or list file; check the data paths")
+    if source.suffix.lower() in PICTURES:
+        raise InputError(f"{source}: is a picture; name its folder, or a list file with one path a line")
+    try:
+        # Lists from Windows may begin with a byte order mark; file names need not be UTF-8 on Linux.
+        text = source.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror}); check the permissions") from error
+    if "\0" in text:
+        raise InputError(f"{source}: is not a text file; a list holds one path a line")
+    lines = [line.strip() for line in text.splitlines()]
+    return [source.parent / line for line in lines if line and not line.startswith("#")]
+
+
 def list_pictures(source: Path) -> list[Path]:
     """Pictures of a folder (recursive, sorted), or of a list file: one path a line, relative to the file's folder.
 
     Raises:
         InputError: ``source`` is missing, holds no picture, or a listed file is missing.
     """
-    if source.is_dir():
-        found = sorted(p for p in source.rglob("*") if p.suffix.lower() in PICTURES)
-    elif source.is_file():
-        lines = [line.strip() for line in source.read_text().splitlines()]
-        found = [source.parent / line for line in lines if line and not line.startswith("#")]
+    found = list_entries(source)
+    if source.is_file():
         for number, path in enumerate(found, 1):
             if not path.is_file():
                 raise InputError(f"{source}: entry {number} names {path}, which does not exist; correct the list")
-    else:
-        raise InputError(f"{source}: no such folder or list file; check the data paths of the configuration")
     if not found:
         raise InputError(f"{source}: holds no picture ({', '.join(sorted(PICTURES))})")
     return found
+
+
+def alpha_beside(color: Path) -> Path | None:
+    """NAME_alpha.png beside the picture NAME.*, if it is there."""
+    beside = color.with_name(f"{color.stem}_alpha.png")
+    return beside if beside.is_file() else None
 
 
 def list_foregrounds(source: Path, group: str | None = None) -> list[Foreground]:
@@ -66,11 +93,8 @@ def list_foregrounds(source: Path, group: str | None = None) -> list[Foreground]
     for path in list_pictures(source):
         if path.stem.endswith("_alpha"):
             continue
-        beside = path.with_name(f"{path.stem}_alpha.png")
         match = re.search(group, path.name) if group else None
-        found.append(
-            Foreground(path, beside if beside.is_file() else None, f"{source}/{match.group(0) if match else path.name}")
-        )
+        found.append(Foreground(path, alpha_beside(path), f"{source}/{match.group(0) if match else path.name}"))
     return found
 
 

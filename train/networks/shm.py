@@ -81,7 +81,3 @@ def shm_mobile() -> SHM:
     """The same structure for a CPU."""
     light = MNet(LIGHT_WIDTHS, LIGHT_DEPTHS, decoder_kernel=3, skips=True)
     return SHM(MobileTNet(), light, trimap_long_side=320, matting_long_side=512)
-
-
-NETWORKS = {"shm": shm, "shm-mobile": shm_mobile}
-"""Networks by the name that configurations and checkpoints use."""

@@ -1,5 +1,6 @@
 """Samples made on the fly."""
 
+import dataclasses
 import warnings
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def test_a_sample_depends_on_its_number_and_the_seed_alone(toy_config: TrainConf
     first, second = samples(toy_config, phase), samples(toy_config, phase)
     list(first[i] for i in range(3))  # having been asked for others before must not matter
     for key, value in first[5].items():
-        assert torch.equal(value, second[5][key]), key
+        same = second[5][key]
+        assert torch.equal(value, same) if isinstance(value, torch.Tensor) else value == same, key
     assert not torch.equal(first[5]["image"][:, :32, :32], first[6]["image"][:, :32, :32])
 
 
@@ -113,3 +115,53 @@ def test_end_to_end_pictures_come_in_several_shapes_of_equal_area(toy_config: Tr
     shapes = {tuple(made[i]["image"].shape[1:]) for i in range(0, 40, 2)}
     assert len(shapes) >= 3
     assert all(0.7 < h * w / (64 * 64) < 1.3 for h, w in shapes)
+
+
+def test_a_sample_tells_the_files_it_was_made_of(toy_config: TrainConfig) -> None:
+    name = samples(toy_config, "m_net")[4]["name"]
+    assert ".png + " in name
+    assert "room_" in name
+
+
+def test_crops_of_several_sides_are_brought_to_one_size(toy_config: TrainConfig) -> None:
+    spec = dataclasses.replace(toy_config.sample_spec("m_net"), crops=(64, 96, 700), crop=64)
+    made = MattingSamples(toy_config.data, spec, seed=3, batch_size=2)
+    for i in range(12):
+        assert made[i]["image"].shape == (3, 64, 64)
+        assert made[i]["trimap"].shape == (64, 64)
+
+
+def test_the_people_of_a_hard_sample_return_in_another_picture(toy_config: TrainConfig) -> None:
+    made = samples(toy_config, "m_net", second_person_share=0.0)
+    person = made[3]["name"].split(" + ")[0]
+    for i in range(10, 20):
+        again = made[i, 3]
+        assert again["name"].split(" + ")[0] == person
+        assert not torch.equal(again["image"], made[3]["image"])
+
+
+def test_backgrounds_go_from_one_colour_to_real_ones(toy_config: TrainConfig) -> None:
+    """The spread of the background's colours grows with the step, from none at all."""
+    data = toy_config.data.model_copy(update={"plain_background_share": 0.0})
+    spec = dataclasses.replace(toy_config.sample_spec("end_to_end"), easy_to_hard_steps=20)
+    made = MattingSamples(data, spec, seed=3, batch_size=2)
+    plain = MattingSamples(data, toy_config.sample_spec("end_to_end"), seed=3, batch_size=2)
+    spread = [
+        [source[i]["background"].float().std(dim=(1, 2)).mean().item() for i in numbers]
+        for source, numbers in ((made, range(2)), (made, range(20, 22)), (made, range(40, 46)), (plain, range(40, 46)))
+    ]
+    assert max(spread[0]) < 1
+    assert max(spread[0]) < min(spread[1])
+    assert spread[2] == spread[3]
+
+
+def test_end_to_end_windows_lie_around_unknown_pixels(toy_config: TrainConfig) -> None:
+    spec = dataclasses.replace(toy_config.sample_spec("end_to_end"), sizes=((96, 80),), crops=(32, 48))
+    made = MattingSamples(toy_config.data.model_copy(update={"empty_share": 0.0}), spec, seed=3, batch_size=2)
+    found = 0
+    for i in range(12):
+        top, left, side = made[i]["window"].tolist()
+        part = made[i]["trimap"][top : top + side, left : left + side]
+        assert part.shape == (side, side)
+        found += bool((part == 1).any())
+    assert found >= 11

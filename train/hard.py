@@ -1,0 +1,57 @@
+"""Hard mode: people whose samples had the highest loss are drawn more often.
+
+The run is looked at in blocks of steps. While block *b* trains, each of its samples takes, with probability ``share``,
+the people of one of the hardest samples of block *b − 2*: that block is over even for loader processes that work ahead,
+so that a run is repeatable and can be resumed.
+"""
+
+import numpy as np
+
+BLOCK = 100
+"""Steps of a block; loaders must not work further ahead than this."""
+HARDEST = 0.25
+"""Share of a block's samples that counts as hard."""
+
+
+class HardPeople:
+    """Which people to show next, from the losses so far.
+
+    Args:
+        share: probability that a sample's people are replaced.
+        batch_size: samples of a step, over all processes.
+    """
+
+    def __init__(self, share: float, seed: int, batch_size: int) -> None:
+        self.share, self.seed, self.batch_size = share, seed, batch_size
+        # block → [people's sample number, loss] of each of its samples
+        self._seen: dict[int, list[tuple[int, float]]] = {}
+        self._shown: dict[int, int] = {}
+
+    def choose(self, index: int) -> int:
+        """The sample number whose people sample ``index`` shows (itself, if none is to be replaced)."""
+        block = index // self.batch_size // BLOCK
+        rng = np.random.Generator(np.random.Philox(key=self.seed + 3, counter=index))
+        people = index
+        before = self._seen.get(block - 2)
+        if before and rng.random() < self.share:
+            hardest = sorted(before, key=lambda seen: (-seen[1], seen[0]))[: max(1, int(HARDEST * len(before)))]
+            people = hardest[rng.integers(len(hardest))][0]
+        self._shown[index] = people
+        return people
+
+    def record(self, index: int, loss: float) -> None:
+        """Remember the loss of sample ``index``; blocks that no later one looks at are forgotten."""
+        block = index // self.batch_size // BLOCK
+        self._seen.setdefault(block, []).append((self._shown.pop(index, index), loss))
+        for old in [b for b in self._seen if b < block - 2]:
+            del self._seen[old]
+
+    def state(self) -> list[list[float]]:
+        """What a checkpoint keeps: [block, people, loss] rows."""
+        return [[block, people, loss] for block, seen in self._seen.items() for people, loss in seen]
+
+    def restore(self, rows: list[list[float]]) -> None:
+        """Go on from :meth:`state`."""
+        self._seen = {}
+        for block, people, loss in rows:
+            self._seen.setdefault(int(block), []).append((int(people), loss))
