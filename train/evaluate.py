@@ -1,6 +1,12 @@
-"""Measure model bundles, and MediaPipe as a baseline, on people none of them was trained on.
+"""Measure model bundles, checkpoints, and MediaPipe as a baseline, on people none of them was trained on.
 
     python -m train.evaluate shm-mobile --data ../shared/data/validation --baseline mediapipe:pose
+    python -m train.evaluate shm-mobile runs/u2netp/fine/best --set FOLDER-OF-PICTURES-WITH-ALPHA
+    python -m train.evaluate runs/dim/stage1/best runs/dim/stage3/best --scale unknown
+
+On the whole image, only what makes an alpha without help can be compared. With ``--scale unknown``, trimaps come from
+the true alpha, models that need one are given it, and everything is measured in the unknown region: another scale, so
+a table of its own, in a report of its own.
 
 Validation data are for measuring only: nothing here may be trained on, and pictures of people stay in ``--out``.
 What the sets hold is told in `train.evaluation.sets`, how their pictures are made in `train.evaluation.framing`.
@@ -14,14 +20,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from realtime_matting.errors import InputError, OutputError
 from train.cli import run
 from train.evaluation.baselines import BASELINES, baseline_name, open_predictors
 from train.evaluation.framing import SEED, Size
-from train.evaluation.measure import evaluate
-from train.evaluation.report import LEGEND, print_tables, write_report
+from train.evaluation.measure import Scale, evaluate
+from train.evaluation.progress import progress_bar
+from train.evaluation.report import legend, print_tables, write_report
 from train.evaluation.sets import SET_NAMES, load_sets
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -29,7 +35,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="bundles: names or folders")] = None,
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]...", help="bundles (names or folders), checkpoints (folders)")
+    ] = None,
     data: Annotated[Path, typer.Option(help="validation folder")] = Path("../shared/data/validation"),
     baseline: Annotated[
         list[str] | None,
@@ -40,16 +48,25 @@ def main(
         typer.Option(help="folder of pictures without people (default: DATA/../backgrounds/validation)"),
     ] = None,
     sets: Annotated[
-        list[str] | None, typer.Option("--set", help=f"{', '.join(SET_NAMES)}; may be repeated (default: all)")
+        list[str] | None,
+        typer.Option("--set", help=f"{', '.join(SET_NAMES)}, or a folder; may be repeated (default: all)"),
     ] = None,
+    scale: Annotated[
+        Scale, typer.Option(help="whole image, or unknown region of trimaps made from the true alpha")
+    ] = "whole",
     size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="of composites of stills")] = "1280x720",
     limit: Annotated[
         int | None, typer.Option(min=1, help="at most so many pictures in a set of stills, and frames in a sequence")
     ] = None,
+    device: Annotated[str, typer.Option(help="of checkpoints: auto, cpu, cuda or cuda:N")] = "auto",
     out: Annotated[Path, typer.Option(help="folder for the report and the sheets")] = Path("out/evaluation"),
 ) -> None:
     """Measure models on composites of held-out people: tables, Markdown, JSON, and sheets of the worst pictures."""
     names = list(dict.fromkeys(sets or SET_NAMES))
+    if scale == "unknown" and "nobody" in names:
+        if sets:
+            raise InputError("nobody: has no unknown region, since nobody is in it; leave it out with --scale unknown")
+        names.remove("nobody")
     behind = backgrounds or data.parent / "backgrounds" / "validation"
     chosen = load_sets(names, data, behind, size=_parse_size(size), limit=limit)
     try:
@@ -57,16 +74,17 @@ def main(
     except OSError as error:
         raise OutputError(f"{out}: cannot be made ({error.strerror}); choose another folder with --out") from error
 
-    with open_predictors(models or [], baseline or []) as predictors, _progress() as progress:
+    opened = open_predictors(models or [], baseline or [], trimaps=scale == "unknown", device=device)
+    with opened as predictors, progress_bar() as progress:
         tasks = {one.name: progress.add_task(one.name, total=one.frames) for one in chosen}
-        result = evaluate(predictors, chosen, on_frame=lambda one: progress.advance(tasks[one.name]))
+        result = evaluate(predictors, chosen, scale=scale, on_frame=lambda one: progress.advance(tasks[one.name]))
     reference = baseline_name(baseline[0]) if baseline else None
 
     console = Console()
     print_tables(result, reference, console)
-    console.print(LEGEND, style="dim")
+    console.print(legend(result), style="dim")
     command = shlex.join(["python", "-m", "train.evaluate", *sys.argv[1:]])
-    settings = {"seed": SEED, "size": size, "limit": limit, "sets": names}
+    settings = {"seed": SEED, "size": size, "limit": limit, "sets": names, "scale": scale}
     for path in write_report(result, reference, out, command=command, settings=settings):
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
@@ -77,17 +95,6 @@ def _parse_size(text: str) -> Size:
     if not (64 <= width <= 7680 and 64 <= height <= 7680):
         raise InputError(f"--size {text}: not WIDTHxHEIGHT with both from 64 to 7680, such as 1280x720")
     return width, height
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
 
 
 if __name__ == "__main__":

@@ -61,13 +61,15 @@ class Oracle:
     """Knows the truth of every picture, and notes what it is asked."""
 
     name = "oracle"
+    needs_trimap = False
 
     def __init__(self, sets) -> None:
         samples = [clip.sample(i) for one in sets for clip in one.clips for i in range(clip.frames)]
         self.truths = {sample.image.tobytes(): sample.truth for sample in samples}
         self.streams: list[int] = []
 
-    def __call__(self, rgb):
+    def __call__(self, rgb, trimap=None):
+        assert trimap is None
         self.streams[-1] += 1
         return self.truths[rgb.tobytes()]
 
@@ -76,10 +78,13 @@ class Oracle:
 
 
 class Constant:
+    needs_trimap = False
+
     def __init__(self, value: float) -> None:
         self.name, self.value = f"constant/{value}", value
 
-    def __call__(self, rgb):
+    def __call__(self, rgb, trimap=None):
+        assert trimap is None
         return np.full(rgb.shape[:2], self.value, np.float32)
 
     def reset(self) -> None:
@@ -239,15 +244,15 @@ def test_the_sheet_shows_the_worst_clips_worst_first(data):
     sets = load(data, ("openpeople", "dancer", "nobody"))
     cases = evaluate([Constant(1.0)], sets).worst["constant/1.0"].sorted()
     assert len({case.label for case in cases}) == len(cases) == 6
-    assert [case.mad for case in cases] == sorted((case.mad for case in cases), reverse=True)
+    assert [case.error for case in cases] == sorted((case.error for case in cases), reverse=True)
     dancer = next(case for case in cases if case.label == "dancer: dancer over a still background")
     (clip,) = (clip for clip in sets[1].clips if clip.name in dancer.label)
-    assert dancer.mad == pytest.approx(1e3 * max(1 - clip.sample(i).truth.mean() for i in range(3)), rel=1e-4)
+    assert dancer.error == pytest.approx(1e3 * max(1 - clip.sample(i).truth.mean() for i in range(3)), rel=1e-4)
 
 
 def test_ratios_stand_below_the_predictor_they_belong_to(data):
-    (result,) = evaluate([Constant(0.25), Constant(1.0)], load(data, ("nobody",))).sets
-    _, table = rows(result, "constant/1.0")
+    evaluation = evaluate([Constant(0.25), Constant(1.0)], load(data, ("nobody",)))
+    _, table = rows(evaluation, evaluation.sets[0], "constant/1.0")
     assert table == [
         ("constant/0.25", ["0.000", "250.00"]),
         ("÷ constant/1.0", ["0.00", "0.25"]),

@@ -1,16 +1,17 @@
-"""What can be measured: a bundle through `Matter`, or one of MediaPipe's segmenters as a baseline."""
+"""What can be measured: a bundle through `Matter`, a checkpoint, or one of MediaPipe's segmenters as a baseline."""
 
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
 from realtime_matting.errors import InputError, MissingExtraError
-from realtime_matting.models.registry import find_bundle
+from realtime_matting.models.registry import find_bundle, list_bundles
 from train.evaluation.framing import Alpha, Picture
 
 BASELINES = ("mediapipe:landscape", "mediapipe:square", "mediapipe:pose")
@@ -24,8 +25,13 @@ class Predictor(Protocol):
         """What its rows in the tables are called."""
         ...
 
-    def __call__(self, rgb: Picture) -> Alpha:
-        """uint8 RGB (H, W, 3) → float32 (H, W) in [0, 1]."""
+    @property
+    def needs_trimap(self) -> bool:
+        """Whether it can make no alpha without being given a trimap."""
+        ...
+
+    def __call__(self, rgb: Picture, trimap: Picture | None = None) -> Alpha:
+        """uint8 RGB (H, W, 3) → float32 (H, W) in [0, 1]; ``trimap`` uint8 (H, W) where it needs one, else None."""
         ...
 
     def reset(self) -> None:
@@ -35,6 +41,8 @@ class Predictor(Protocol):
 
 class BundlePredictor:
     """A model bundle run by `Matter`, exactly as the runtime does."""
+
+    needs_trimap = False
 
     def __init__(self, model: str, stack: ExitStack) -> None:
         """Open the bundle ``model`` (name or folder); ``stack`` closes it.
@@ -47,12 +55,39 @@ class BundlePredictor:
         self.name = model
         self._matter = stack.enter_context(Matter(model, foreground=False))
 
-    def __call__(self, rgb: Picture) -> Alpha:
+    def __call__(self, rgb: Picture, trimap: Picture | None = None) -> Alpha:
         alpha: Alpha = self._matter(rgb).alpha
         return alpha
 
     def reset(self) -> None:
         self._matter.reset()
+
+
+class CheckpointPredictor:
+    """A checkpoint on whole pictures of the size its network is meant for; it keeps nothing between frames."""
+
+    def __init__(self, folder: str, device: str) -> None:
+        """Open the checkpoint in ``folder`` on ``device``.
+
+        Raises:
+            InputError: it cannot be read, or gives no alpha.
+            EngineError: the device is not there.
+        """
+        from train.inference import open_checkpoint
+
+        self.name = folder
+        self._predictor = open_checkpoint(Path(folder), device=device)
+        if not self._predictor.gives_alpha:
+            raise InputError(f"{folder}: gives a trimap and no alpha; test it with python -m train.test")
+        self.needs_trimap = self._predictor.needs_trimap
+
+    def __call__(self, rgb: Picture, trimap: Picture | None = None) -> Alpha:
+        alpha = self._predictor.predict(rgb, trimap).alpha
+        assert alpha is not None  # seen to when it was opened
+        return alpha
+
+    def reset(self) -> None:
+        """Nothing is kept; here for the `Predictor` protocol."""
 
 
 class MediaPipePredictor:
@@ -62,6 +97,8 @@ class MediaPipePredictor:
     ``pose`` is the mask of the pose solution, which tracks and smooths over a stream; on the first frame after
     `reset` it detects anew, which equals its static image mode. Where it finds nobody, alpha is 0.
     """
+
+    needs_trimap = False
 
     def __init__(self, kind: str, stack: ExitStack) -> None:
         """Open ``kind``: landscape, square or pose; ``stack`` closes it.
@@ -89,7 +126,7 @@ class MediaPipePredictor:
         stack.enter_context(self._solution)
         self._first = True
 
-    def __call__(self, rgb: Picture) -> Alpha:
+    def __call__(self, rgb: Picture, trimap: Picture | None = None) -> Alpha:
         if self._first:
             with _native_log_discarded():
                 if self._tracks:
@@ -122,25 +159,45 @@ def baseline_name(name: str) -> str:
     return full_name
 
 
+def is_checkpoint(model: str) -> bool:
+    """Whether ``model`` is the folder of a checkpoint, and not the name of a built-in bundle."""
+    return model not in list_bundles() and (Path(model) / "checkpoint.json").is_file()
+
+
 @contextmanager
-def open_predictors(models: list[str], baselines: list[str]) -> Iterator[list[Predictor]]:
+def open_predictors(
+    models: list[str], baselines: list[str], *, trimaps: bool = False, device: str = "auto"
+) -> Iterator[list[Predictor]]:
     """Open all, models first, and close them in the end.
 
     Args:
-        models: names or folders of bundles.
+        models: names or folders of bundles, and folders of checkpoints.
         baselines: as `baseline_name` takes them.
+        trimaps: whether what is measured comes with trimaps.
+        device: of checkpoints.
 
     Raises:
-        InputError: an unknown baseline or bundle, or nothing to measure.
+        InputError: an unknown baseline or bundle, a checkpoint that gives no alpha or needs a trimap that it will not
+            get, or nothing to measure.
+        EngineError: the device is not there.
         MissingExtraError: MediaPipe is needed and not installed.
     """
     full_names = [baseline_name(name) for name in baselines]
     if not models and not full_names:
-        raise InputError("nothing to evaluate: name a model bundle, or a baseline with --baseline")
+        raise InputError("nothing to evaluate: name a bundle or a checkpoint, or a baseline with --baseline")
     for model in models:
-        find_bundle(model)  # a wrong name is told before anything slow is loaded
+        if not is_checkpoint(model):
+            find_bundle(model)  # a wrong name is told before anything slow is loaded
     with ExitStack() as stack:
-        predictors: list[Predictor] = [BundlePredictor(model, stack) for model in dict.fromkeys(models)]
+        predictors: list[Predictor] = []
+        for model in dict.fromkeys(models):
+            one = CheckpointPredictor(model, device) if is_checkpoint(model) else BundlePredictor(model, stack)
+            if one.needs_trimap and not trimaps:
+                raise InputError(
+                    f"{model}: needs a trimap, so its figures cannot stand in one table with those of mattes made "
+                    "without help; measure all of them in the unknown region, with --scale unknown"
+                )
+            predictors.append(one)
         predictors += [MediaPipePredictor(name.partition(":")[2], stack) for name in dict.fromkeys(full_names)]
         yield predictors
 

@@ -27,10 +27,14 @@ SEED = 720
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One picture to judge by: ``image`` uint8 RGB (H, W, 3), ``truth`` float32 (H, W) in [0, 1]."""
+    """One picture to judge by: ``image`` uint8 RGB (H, W, 3), ``truth`` float32 (H, W) in [0, 1].
+
+    ``trimap`` uint8 (H, W) where the data bring one of their own.
+    """
 
     image: Picture
     truth: Alpha
+    trimap: Picture | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""Runs predictors over evaluation sets and gathers the metrics: whole image, RVM's scale."""
+"""Runs predictors over evaluation sets and gathers the metrics, all on one of two scales.
+
+``whole``: the whole image, RVM's scale; predictors make their alpha without help. ``unknown``: the unknown region of a
+trimap, DIM's scale; predictors that need a trimap are given it, all others make their alpha without.
+"""
 
 import math
 import os
@@ -7,26 +11,37 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from realtime_matting import metrics
+from train.data.trimaps import trimap_from_alpha
 from train.evaluation.baselines import Predictor
 from train.evaluation.framing import Alpha, Picture, Sample
 from train.evaluation.sets import Clip, EvaluationSet
+from train.evaluation.tables import unknown_figures
 
 # Both sides of the outline, in pixels at 720 lines; scaled with the height.
 EDGE_WIDTH = 12
+# By which the unknown region of trimaps made from the truth reaches to both sides; as above.
+TRIMAP_RADIUS = 10
 Values = dict[str, float]
+Scale = Literal["whole", "unknown"]
+DECISIVE: dict[Scale, str] = {"whole": "mad", "unknown": "sad"}
+"""The metric by which cases are worse than others."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A prediction to look at; ``image`` uint8 RGB (h, w, 3), ``alpha`` and ``truth`` uint8 (h, w), all made small."""
+    """A prediction to look at; ``image`` uint8 RGB (h, w, 3), ``alpha`` and ``truth`` uint8 (h, w), all made small.
+
+    ``error``: by the scale's `DECISIVE` metric.
+    """
 
     label: str
-    mad: float
+    error: float
     image: Picture
     alpha: Picture
     truth: Picture
@@ -57,19 +72,21 @@ class SetResult:
 
 
 class WorstCases:
-    """Keeps the worst frame of each of the ``count`` worst clips, by MAD."""
+    """Keeps the worst frame of each of the ``count`` worst clips."""
 
     def __init__(self, count: int = 10) -> None:
         self._count = count
         self._by_clip: dict[str, Case] = {}
 
-    def offer(self, label: str, mad: float, sample: Sample, alpha: Alpha) -> None:
-        """Keep this frame if it is among the worst so far."""
-        if label in self._by_clip and mad <= self._by_clip[label].mad:
+    def offer(self, label: str, error: float, sample: Sample, alpha: Alpha) -> None:
+        """Keep this frame if it is among the worst so far; one without a defined error never is."""
+        if math.isnan(error):
+            return
+        if label in self._by_clip and error <= self._by_clip[label].error:
             return
         if label not in self._by_clip and len(self._by_clip) == self._count:
-            mildest = min(self._by_clip, key=lambda key: self._by_clip[key].mad)
-            if mad <= self._by_clip[mildest].mad:
+            mildest = min(self._by_clip, key=lambda key: self._by_clip[key].error)
+            if error <= self._by_clip[mildest].error:
                 return
             del self._by_clip[mildest]
         scale = min(1.0, 360 / alpha.shape[0])
@@ -78,17 +95,22 @@ class WorstCases:
             np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
             for picture in (sample.image, *mattes)
         )
-        self._by_clip[label] = Case(label, mad, image, small, truth)
+        self._by_clip[label] = Case(label, error, image, small, truth)
 
     def sorted(self) -> list[Case]:
         """The cases, worst first."""
-        return sorted(self._by_clip.values(), key=lambda case: -case.mad)
+        return sorted(self._by_clip.values(), key=lambda case: -case.error)
 
 
 @dataclass
 class Evaluation:
-    """Results of all sets, in order, and per predictor the cases it did worst on."""
+    """Results of all sets, in order, and per predictor the cases it did worst on.
 
+    ``given``: names of the predictors that were given the trimap.
+    """
+
+    scale: Scale
+    given: tuple[str, ...]
     sets: list[SetResult] = field(default_factory=list)
     worst: dict[str, WorstCases] = field(default_factory=dict)
 
@@ -97,6 +119,7 @@ def evaluate(
     predictors: list[Predictor],
     sets: list[EvaluationSet],
     *,
+    scale: Scale = "whole",
     on_frame: Callable[[EvaluationSet], None] = lambda _: None,
 ) -> Evaluation:
     """Run every predictor over the same pictures, each made once.
@@ -104,19 +127,21 @@ def evaluate(
     Pictures are made ahead and metrics are taken behind in a few threads, while the predictors run in the caller's.
 
     Args:
-        predictors: of different names.
+        predictors: of different names; on the scale "whole", none that needs a trimap.
         on_frame: called when all predictors have seen a frame of the set.
     """
-    result = Evaluation(worst={predictor.name: WorstCases() for predictor in predictors})
+    given = tuple(predictor.name for predictor in predictors if predictor.needs_trimap)
+    result = Evaluation(scale, given, worst={predictor.name: WorstCases() for predictor in predictors})
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for evaluation_set in sets:
-            result.sets.append(_evaluate_set(predictors, evaluation_set, pool, result.worst, on_frame))
+            result.sets.append(_evaluate_set(predictors, evaluation_set, scale, pool, result.worst, on_frame))
     return result
 
 
 def _evaluate_set(
     predictors: list[Predictor],
     evaluation_set: EvaluationSet,
+    scale: Scale,
     pool: ThreadPoolExecutor,
     worst: dict[str, WorstCases],
     on_frame: Callable[[EvaluationSet], None],
@@ -131,16 +156,23 @@ def _evaluate_set(
         values = future.result()
         frames[name].setdefault(clip, []).append(values)
         if evaluation_set.people:
-            worst[name].offer(f"{evaluation_set.name}: {clip}", values["mad"], sample, alpha)
+            worst[name].offer(f"{evaluation_set.name}: {clip}", values[DECISIVE[scale]], sample, alpha)
 
     for clip, index, sample in _samples(evaluation_set, pool):
         digest = zlib.crc32(sample.truth.tobytes(), zlib.crc32(sample.image.tobytes(), digest))
+        trimap = None
+        if scale == "unknown":
+            trimap = _trimap(sample)
+            if sample.trimap is not None:
+                digest = zlib.crc32(trimap.tobytes(), digest)
         for predictor in predictors:
             if index == 0:
                 predictor.reset()
                 before.pop(predictor.name, None)
-            alpha = predictor(sample.image)
-            if evaluation_set.people:
+            alpha = predictor(sample.image, trimap if predictor.needs_trimap else None)
+            if trimap is not None:
+                future = pool.submit(unknown_figures, alpha, sample.truth, trimap)
+            elif evaluation_set.people:
                 future = pool.submit(_frame_metrics, alpha, sample.truth, before.get(predictor.name))
             else:
                 future = pool.submit(_empty_metrics, alpha)
@@ -166,6 +198,14 @@ def _samples(evaluation_set: EvaluationSet, pool: ThreadPoolExecutor) -> Iterato
                 yield first, number, future.result()
     for clip, index, future in ahead:
         yield clip, index, future.result()
+
+
+def _trimap(sample: Sample) -> Picture:
+    """The data's own trimap, or one made from the truth; uint8 (H, W)."""
+    if sample.trimap is not None:
+        return sample.trimap
+    radius = max(1, round(TRIMAP_RADIUS * sample.truth.shape[0] / 720))
+    return trimap_from_alpha(sample.truth, radius, radius)
 
 
 def _frame_metrics(alpha: Alpha, truth: Alpha, before: tuple[Alpha, Alpha] | None) -> Values:

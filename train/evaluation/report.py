@@ -18,7 +18,9 @@ from rich.table import Table
 
 from realtime_matting.errors import OutputError
 from train.evaluation.framing import Picture
-from train.evaluation.measure import EDGE_WIDTH, Case, Evaluation, SetResult
+from train.evaluation.measure import DECISIVE, EDGE_WIDTH, TRIMAP_RADIUS, Case, Evaluation, Scale, SetResult
+from train.evaluation.sheets import grey, row, stack
+from train.evaluation.tables import UNKNOWN_COLUMNS, UNKNOWN_LEGEND
 
 # key, heading, decimals
 PEOPLE_COLUMNS = (
@@ -31,52 +33,79 @@ PEOPLE_COLUMNS = (
     ("dtssd", "dtSSD", 2),
 )
 NOBODY_COLUMNS = (("share", "alpha > 0.5, %", 3), ("mean_alpha", "mean alpha·1e3", 2))
-LEGEND = (
+WHOLE_LEGEND = (
     "Whole image, RVM's scale: MAD and edge MAD mean|d|·1e3, MSE mean d²·1e3, Grad and Conn Σ/1000 (they grow with "
     f"the picture's area), dtSSD ·1e2. Edge MAD: ±{EDGE_WIDTH} px of the outline at 720 lines, scaled with the height. "
-    "Means over pictures; in sequences over frames, then over clips. Lower is better, for IoU higher. Ratios (÷) are "
-    "to the first baseline: below 1 is better. Composites: seeded, cover-fitted backgrounds, the same blur (σ 0.4 to "
-    "1 px at 720 lines, also on the truth) and noise (1 to 5 of 255) on person and background; equal digests mean "
-    "equal pictures."
+    "Means over pictures; in sequences over frames, then over clips. Lower is better, for IoU higher. "
 )
-LIBRARIES = ("numpy", "opencv-python-headless", "openvino", "onnxruntime", "mediapipe", "rtmatte")
+COMPOSITES_LEGEND = (
+    "Ratios (÷) are to the first baseline: below 1 is better. Composites: seeded, cover-fitted backgrounds, the same "
+    "blur (σ 0.4 to 1 px at 720 lines, also on the truth) and noise (1 to 5 of 255) on person and background; equal "
+    "digests mean equal pictures."
+)
+LIBRARIES = ("numpy", "opencv-python-headless", "openvino", "onnxruntime", "mediapipe", "torch", "rtmatte")
 GREEN = (0, 177, 64)
 
 Rows = list[tuple[str, list[str]]]
 
 
-def rows(result: SetResult, baseline: str | None) -> tuple[list[str], Rows]:
+def legend(evaluation: Evaluation) -> str:
+    """What the figures are, and who was given a trimap."""
+    if evaluation.scale == "whole":
+        return WHOLE_LEGEND + COMPOSITES_LEGEND
+    given = ", ".join(evaluation.given) or "no model"
+    helped = (
+        f"Trimaps are the data's own, or made from the true alpha with erosion and dilation of {TRIMAP_RADIUS} px at "
+        f"720 lines; given to {given}; the others made their alpha without, and are only measured where it is unknown. "
+    )
+    return f"{UNKNOWN_LEGEND} {helped}Means over pictures and clips; lower is better. {COMPOSITES_LEGEND}"
+
+
+def rows(evaluation: Evaluation, result: SetResult, baseline: str | None) -> tuple[list[str], Rows]:
     """Headings, and rows of formatted numbers: each predictor, followed by its ratio to ``baseline``."""
     means = {name: result.means(name) for name in result.clips}
-    wanted = PEOPLE_COLUMNS if result.people else NOBODY_COLUMNS
+    measured = PEOPLE_COLUMNS if result.people else NOBODY_COLUMNS
+    wanted = UNKNOWN_COLUMNS if evaluation.scale == "unknown" else measured
     columns = [column for column in wanted if any(column[0] in values for values in means.values())]
     table = []
     for name, values in means.items():
-        table.append((name, [_number(values[key], decimals) for key, _, decimals in columns]))
+        label = f"{name} (given the trimap)" if name in evaluation.given else name
+        table.append((label, [_number(values[key], decimals) for key, _, decimals in columns]))
         if baseline is not None and name != baseline:
             ratios = [math.nan if key == "iou" else _ratio(values[key], means[baseline][key]) for key, _, _ in columns]
             table.append((f"÷ {baseline}", [_number(ratio, 2) for ratio in ratios]))
     return [heading for _, heading, _ in columns], table
 
 
-def title(result: SetResult) -> str:
+def title(evaluation: Evaluation, result: SetResult) -> str:
     """One line on what was measured."""
+    region = ", unknown region" if evaluation.scale == "unknown" else ""
     clips = len(next(iter(result.clips.values())))
     amount = f"{clips} pictures" if clips == result.frames else f"{clips} sequences, {result.frames} frames"
-    return f"{result.name} ({amount}, digest {result.digest})"
+    return f"{result.name} ({amount}, digest {result.digest}){region}"
 
 
 def print_tables(evaluation: Evaluation, baseline: str | None, console: Console) -> None:
     """One table a set."""
     for result in evaluation.sets:
-        headings, table = rows(result, baseline)
-        drawn = Table(title=title(result), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        headings, table = rows(evaluation, result, baseline)
+        drawn = Table(title=title(evaluation, result), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         drawn.add_column("", no_wrap=True)
         for heading in headings:
             drawn.add_column(heading, justify="right")
         for name, numbers in table:
             drawn.add_row(name, *numbers)
         console.print(drawn)
+
+
+def circumstances(command: str) -> dict[str, Any]:
+    """What a report says of how it came about: command, date, machine, and versions of libraries."""
+    return {
+        "command": command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        "versions": _versions(),
+    }
 
 
 def write_report(
@@ -91,19 +120,14 @@ def write_report(
     Raises:
         OutputError: a file cannot be written.
     """
-    about = {
-        "command": command,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
-        "versions": _versions(),
-    }
+    about = circumstances(command)
     files = {
         out / "evaluation.md": _markdown(evaluation, baseline, about).encode(),
         out / "evaluation.json": _json(evaluation, baseline, {**about, "settings": settings}).encode(),
     }
     for name, cases in evaluation.worst.items():
         if worst := cases.sorted():
-            _, png = cv2.imencode(".png", cv2.cvtColor(sheet(worst), cv2.COLOR_RGB2BGR))
+            _, png = cv2.imencode(".png", cv2.cvtColor(sheet(worst, evaluation.scale), cv2.COLOR_RGB2BGR))
             files[out / f"worst_{re.sub(r'[^A-Za-z0-9.-]+', '_', name).strip('_')}.png"] = png.tobytes()
     try:
         for path, content in files.items():
@@ -113,33 +137,29 @@ def write_report(
     return list(files)
 
 
-def sheet(cases: list[Case], height: int = 180) -> Picture:
+def sheet(cases: list[Case], scale: Scale, height: int = 180) -> Picture:
     """A row for each case: input, prediction, truth, and the input on green by the predicted alpha; uint8 RGB."""
     drawn = []
     for case in cases:
-        width = round(height * case.image.shape[1] / case.image.shape[0])
         alpha = case.alpha[..., None].astype(np.float32) / 255
         on_green = (alpha * case.image + (1 - alpha) * np.array(GREEN, np.float32)).astype(np.uint8)
-        mattes = [np.repeat(matte[..., None], 3, 2) for matte in (case.alpha, case.truth)]
-        cells = [
-            cv2.resize(cell, (width, height), interpolation=cv2.INTER_AREA) for cell in (case.image, *mattes, on_green)
-        ]
-        heading = np.full((20, 4 * width, 3), 40, np.uint8)
-        text = f"MAD {case.mad:.1f}  {case.label}"
-        cv2.putText(heading, text, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
-        drawn.append(np.vstack([heading, np.hstack(cells)]))
-    widest = max(row.shape[1] for row in drawn)
-    padded = [np.pad(row, ((0, 0), (0, widest - row.shape[1]), (0, 0))) for row in drawn]
-    return np.asarray(np.vstack(padded), np.uint8)
+        cells = [case.image, grey(case.alpha), grey(case.truth), on_green]
+        drawn.append(row(cells, f"{DECISIVE[scale].upper()} {case.error:.1f}  {case.label}", height))
+    return stack(drawn)
 
 
 def _markdown(evaluation: Evaluation, baseline: str | None, about: dict[str, Any]) -> str:
     lines = ["# Evaluation", "", f"    {about['command']}", "", f"{about['date']}; {about['machine']}; "]
     lines[-1] += ", ".join(f"{name} {version}" for name, version in about["versions"].items()) + "."
-    lines += ["", LEGEND, ""]
+    lines += ["", legend(evaluation), ""]
     for result in evaluation.sets:
-        headings, table = rows(result, baseline)
-        lines += [f"## {title(result)}", "", f"| | {' | '.join(headings)} |", "|---|" + "--:|" * len(headings)]
+        headings, table = rows(evaluation, result, baseline)
+        lines += [
+            f"## {title(evaluation, result)}",
+            "",
+            f"| | {' | '.join(headings)} |",
+            "|---|" + "--:|" * len(headings),
+        ]
         lines += [f"| {name} | {' | '.join(numbers)} |" for name, numbers in table]
         lines.append("")
     return "\n".join(lines)
@@ -157,7 +177,14 @@ def _json(evaluation: Evaluation, baseline: str | None, about: dict[str, Any]) -
         }
         for result in evaluation.sets
     }
-    return json.dumps({**about, "baseline": baseline, "sets": sets}, indent=1, allow_nan=False) + "\n"
+    return (
+        json.dumps(
+            {**about, "scale": evaluation.scale, "given_trimap": evaluation.given, "baseline": baseline, "sets": sets},
+            indent=1,
+            allow_nan=False,
+        )
+        + "\n"
+    )
 
 
 def _defined(values: dict[str, float]) -> dict[str, float | None]:

@@ -12,7 +12,10 @@ stills          2 composites of each still of ``rendered/stills``              t
 dancer          the sequence over a still and over a moving background         their own
 clips           each clip over one background, every second one moving         their own
 nobody          each background alone                                          the asked size
+a folder        2 composites of each picture with alpha in it                  the asked size
 ==============  =============================================================  ==========================
+
+A folder in the layout of Composition-1k or of alphamatting.com is taken as it is, with its own trimaps.
 """
 
 import json
@@ -24,7 +27,9 @@ from pathlib import Path
 import numpy as np
 
 from realtime_matting.errors import InputError
+from train.data.alphamatting import alphamatting_triples, is_alphamatting
 from train.data.records import Foreground, list_foregrounds, list_pictures, read_foreground
+from train.data.triples import Triple, composition_triples, is_composition
 from train.evaluation.framing import Camera, Sample, Size, frame_person, generator, view
 
 
@@ -57,7 +62,7 @@ def load_sets(
     """List the pictures of the sets ``names``; nothing is decoded yet.
 
     Args:
-        names: some of `SET_NAMES`.
+        names: some of `SET_NAMES`, and folders.
         data: the validation folder.
         backgrounds: folder of pictures without people.
         size: (width, height) of composites of stills.
@@ -67,12 +72,38 @@ def load_sets(
         InputError: an unknown set, or a folder or file that is missing or empty.
     """
     for name in names:
-        if name not in _LOADERS:
-            raise InputError(f"{name}: no such set; there are {', '.join(SET_NAMES)}")
-    if not data.is_dir():
+        if name not in _LOADERS and not Path(name).is_dir():
+            raise InputError(f"{name}: no such set; there are {', '.join(SET_NAMES)}, or give a folder")
+    if not data.is_dir() and any(name in _LOADERS for name in names):
         raise InputError(f"{data}: no such folder; give the validation folder with --data")
-    behind = list_pictures(backgrounds)
-    return [_LOADERS[name](name, data, behind, size, limit) for name in names]
+    sets = []
+    for name in names:
+        if name not in _LOADERS and (is_composition(Path(name)) or is_alphamatting(Path(name))):
+            sets.append(_ready(Path(name), limit))
+            continue
+        behind = list_pictures(backgrounds)
+        if name in _LOADERS:
+            sets.append(_LOADERS[name](name, data, behind, size, limit))
+        else:
+            # Named after the folder alone, so that the pictures do not depend on where it is.
+            sets.append(_composites(Path(name).resolve().name, Path(name), 2, False, behind, size, limit))
+    called = [one.name for one in sets]
+    if twice := [name for name in called if called.count(name) > 1]:
+        raise InputError(f"{twice[0]}: two sets have this name; rename one of the folders")
+    return sets
+
+
+def _ready(folder: Path, limit: int | None) -> EvaluationSet:
+    """Pictures that are composites already, or photographs."""
+    triples = composition_triples(folder) if is_composition(folder) else alphamatting_triples(folder)
+    clips = [Clip(triple.name, 1, partial(_ready_sample, triple)) for triple in triples]
+    return EvaluationSet(folder.resolve().name, True, tuple(_evenly(clips, limit)))
+
+
+def _ready_sample(triple: Triple, index: int) -> Sample:
+    rgb, trimap, alpha = triple.read()
+    assert alpha is not None  # both layouts have one for every picture
+    return Sample(rgb, alpha, trimap)
 
 
 def _stills(
@@ -85,8 +116,14 @@ def _stills(
     size: Size,
     limit: int | None,
 ) -> EvaluationSet:
+    return _composites(name, data / folder, composites, full_frame, behind, size, limit)
+
+
+def _composites(
+    name: str, folder: Path, composites: int, full_frame: bool, behind: list[Path], size: Size, limit: int | None
+) -> EvaluationSet:
     clips = []
-    for foreground in list_foregrounds(data / folder):
+    for foreground in list_foregrounds(folder):
         rng = generator(name, foreground.color.name)
         chosen = rng.choice(len(behind), composites, replace=len(behind) < composites)
         for number, index in enumerate(chosen):
