@@ -43,6 +43,22 @@ def test_gradient_filters_have_unit_norm_so_one_white_pixel_costs_two() -> None:
     assert metrics.grad(ours, truth) == pytest.approx(0.5**2 * 2 / 1000, rel=1e-5)
 
 
+def test_gradient_error_of_a_region_counts_its_pixels_and_filters_across_its_border() -> None:
+    truth = flat(0, (21, 21))
+    ours = truth.copy()
+    ours[10, 10] = 0.5
+    # Taps of the 9-tap Gaussian g and its derivative d = x·g at distance 0 and 1, each scaled to unit norm.
+    gaussian = [math.exp(-(x**2) / (2 * 1.4**2)) for x in range(-4, 5)]
+    derivative = [x * one for x, one in zip(range(-4, 5), gaussian, strict=True)]
+    at_0 = gaussian[4] / math.hypot(*gaussian)
+    at_1 = derivative[5] / math.hypot(*derivative)
+    region = np.zeros((21, 21), np.bool_)
+    region[10, 11] = True  # beside the white pixel, which itself is outside the region
+    assert metrics.grad(ours, truth, region) == pytest.approx((0.5 * at_1 * at_0) ** 2 / 1000, rel=1e-5)
+    region[10, 11], region[10, 10] = False, True  # on it: the derivative of a symmetric bump is 0
+    assert metrics.grad(ours, truth, region) == pytest.approx(0, abs=1e-12)
+
+
 def test_gradient_error_is_the_same_as_a_direct_convolution_with_the_two_dimensional_filter() -> None:
     generator = np.random.default_rng(5)
     ours, truth = (generator.random((13, 15)).astype(np.float32) for _ in range(2))
@@ -68,6 +84,16 @@ def test_connectivity_punishes_an_island_and_not_the_attached_pixels() -> None:
     attached = alpha([1, 1, 1, 0.1, 0, 0])
     assert metrics.conn(island, truth) == pytest.approx(1 / 1000)
     assert metrics.conn(attached, truth) == 0  # 0.1 is below the tolerance of 0.15
+
+
+def test_connectivity_of_a_region_counts_its_pixels_but_looks_for_the_source_everywhere() -> None:
+    truth, island = alpha([1, 1, 1, 0, 0, 0]), alpha([1, 1, 1, 0, 0, 1])
+    only_the_island = np.array([[False] * 5 + [True]])
+    assert metrics.conn(island, truth, only_the_island) == pytest.approx(1 / 1000)
+    assert metrics.conn(island, truth, ~only_the_island) == 0
+    # Seen alone, this pixel would be the source; the larger component outside the region is.
+    both = alpha([1, 1, 1, 0, 0, 0.5])
+    assert metrics.conn(both, alpha([1, 1, 1, 0, 0, 1]), only_the_island) == pytest.approx(0.5 / 1000)
 
 
 def test_connectivity_level_is_the_last_one_a_pixel_shares_with_the_source() -> None:
@@ -170,6 +196,29 @@ def test_unknown_region_is_where_the_trimap_is_128() -> None:
     measured = metrics.unknown_region(alpha([1, 0.5], [0, 0.5]), alpha([0, 0], [1, 0]), trimap)
     assert measured.sad == pytest.approx(1 / 1000)
     assert measured.mse == pytest.approx(0.25)
+
+
+def test_both_scales_of_one_picture_by_hand() -> None:
+    """Two unknown pixels with |d| of 0.5 and 0.25 among eight; the errors lie on a flat row, so ∇ has one direction."""
+    truth, ours = alpha([1, 1, 1, 1, 0, 0, 0, 0]), alpha([1, 1, 1, 0.5, 0.25, 0, 0, 0])
+    trimap = np.array([[255, 255, 255, 128, 128, 0, 0, 0]], np.uint8)
+    taps = np.array([x * math.exp(-(x**2) / (2 * 1.4**2)) for x in range(-4, 5)])
+    gaussian = np.array([math.exp(-(x**2) / (2 * 1.4**2)) for x in range(-4, 5)])
+    # Rows are replicated, so the Gaussian across them multiplies by the sum of its taps, and its derivative gives 0.
+    weight = gaussian.sum() / np.linalg.norm(gaussian) / np.linalg.norm(taps)
+    padded = np.pad(np.stack([ours[0], truth[0]]).astype(np.float64), ((0, 0), (4, 4)), mode="edge")
+    ours_slope, truth_slope = (np.abs(np.correlate(row, taps, "valid")) * weight for row in padded)
+    squared = (ours_slope - truth_slope) ** 2
+    whole, unknown = metrics.whole_image(ours, truth), metrics.unknown_region(ours, truth, trimap)
+    assert whole.mad == pytest.approx(1e3 * 0.75 / 8)
+    assert whole.mse == pytest.approx(1e3 * (0.25 + 0.0625) / 8)
+    assert whole.grad == pytest.approx(squared.sum() / 1000, rel=1e-5)
+    # Levels: 0.5 for the fourth pixel (d = 0 against 0.5), 0 for the fifth (d = 0.25 against 0); both count.
+    assert whole.conn == pytest.approx((0.5 + 0.25) / 1000)
+    assert unknown.sad == pytest.approx(0.75 / 1000)
+    assert unknown.mse == pytest.approx((0.25 + 0.0625) / 2)
+    assert unknown.grad == pytest.approx(squared[3:5].sum() / 1000, rel=1e-5)
+    assert unknown.conn == pytest.approx((0.5 + 0.25) / 1000)
 
 
 def test_the_two_scales_cannot_be_averaged_or_compared() -> None:
