@@ -68,10 +68,10 @@ def train_phase(
         MattingError: the loss is not finite; the line names step and samples.
         OutputError: a checkpoint could not be written; the last good one is still there.
     """
-    return _Run(config, job, out, device).train(resume=resume, steps=steps)
+    return Run(config, job, out, device).train(resume=resume, steps=steps)
 
 
-class _Run:
+class Run:
     """State of one run, so that its parts can be told apart."""
 
     def __init__(self, config: TrainConfig, job: Job, out: Path, device: str) -> None:
@@ -235,11 +235,11 @@ class _Run:
                 device=fabric.device,
             )  # fmt: skip
             numbers = iter(sampler)
-            return (resident.batch([next(numbers) for _ in range(each)]) for _ in range(len(sampler) // each))
+            return resident.batches([next(numbers) for _ in range(each)] for _ in range(len(sampler) // each))
         loader: Any = fabric.setup_dataloaders(
             DataLoader(
                 self.samples, batch_size=each, sampler=sampler, num_workers=self.config.workers,
-                worker_init_fn=_quiet_worker, drop_last=True, prefetch_factor=PREFETCH if self.config.workers else None,
+                worker_init_fn=quiet_worker, drop_last=True, prefetch_factor=PREFETCH if self.config.workers else None,
                 pin_memory=fabric.device.type == "cuda",
                 # OpenCV's threads do not survive a fork: forked workers may hang.
                 multiprocessing_context="spawn" if self.config.workers else None,
@@ -282,7 +282,8 @@ def to_float(batch: Batch) -> Batch:
     return {k: v.float() / 255 if isinstance(v, Tensor) and v.dtype == torch.uint8 else v for k, v in batch.items()}
 
 
-def _quiet_worker(_: int) -> None:
+def quiet_worker(_: int) -> None:
+    """One thread for each loader process: there is one process for each core."""
     import cv2
 
     cv2.setNumThreads(1)

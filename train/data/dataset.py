@@ -157,7 +157,7 @@ class MattingSamples(Dataset[dict[str, Any]]):
         return self.split == "all" or held_out == (self.split == "held_out")
 
     @cached_property
-    def _people(self) -> tuple[list[list[list[Foreground]]], NDArray[np.float64], list[bool]]:
+    def people(self) -> tuple[list[list[list[Foreground]]], NDArray[np.float64], list[bool]]:
         sources, weights, white = [], [], []
         for source in self.config.foregrounds:
             groups: dict[str, list[Foreground]] = defaultdict(list)
@@ -175,7 +175,7 @@ class MattingSamples(Dataset[dict[str, Any]]):
         return sources, np.asarray(weights) / sum(weights), white
 
     @cached_property
-    def _backgrounds(self) -> tuple[list[list[object]], NDArray[np.float64]]:
+    def backgrounds(self) -> tuple[list[list[object]], NDArray[np.float64]]:
         lists, weights = [], []
         for source in self.config.backgrounds:
             paths = [p for p in list_pictures(source.path) if source.match is None or re.search(source.match, p.name)]
@@ -190,25 +190,25 @@ class MattingSamples(Dataset[dict[str, Any]]):
         return lists, np.asarray(weights) / sum(weights)  # type: ignore[return-value]
 
     @cached_property
-    def _masks(self) -> tuple[list[list[MaskPair]], NDArray[np.float64]]:
+    def masks(self) -> tuple[list[list[MaskPair]], NDArray[np.float64]]:
         weights = np.asarray([s.weight for s in self.config.masks])
         return [list_mask_pairs(s.images, s.masks) for s in self.config.masks], weights / weights.sum()
 
     @property
     def people_count(self) -> int:
         """Pictures of people in this split: what an epoch is counted by."""
-        return sum(len(group) for source in self._people[0] for group in source)
+        return sum(len(group) for source in self.people[0] for group in source)
 
-    def _draw_person(self, rng: Rng) -> tuple[Picture, bool, str] | None:
-        sources, weights, white = self._people
+    def draw_person(self, rng: Rng) -> tuple[Picture, bool, str] | None:
+        sources, weights, white = self.people
         which = int(rng.choice(len(sources), p=weights))
         group = sources[which][rng.integers(len(sources[which]))]
         record = group[rng.integers(len(group))]
         picture = self.store.foreground(record)
         return None if picture is None else (picture, white[which], record.color.name)
 
-    def _draw_background(self, rng: Rng) -> tuple[Picture, str] | None:
-        lists, weights = self._backgrounds
+    def draw_background(self, rng: Rng) -> tuple[Picture, str] | None:
+        lists, weights = self.backgrounds
         paths = lists[int(rng.choice(len(lists), p=weights))]
         path = paths[rng.integers(len(paths))]
         picture = self.store.background(path)
@@ -221,8 +221,8 @@ class MattingSamples(Dataset[dict[str, Any]]):
         people += int(people > 0 and chance(rng, self.config.second_person_share))
         crop = None if side is None else (side, self.spec.crop)
         for _ in range(100):
-            background = self._draw_background(rng)
-            drawn = [self._draw_person(people_rng) for _ in range(people)]
+            background = self.draw_background(rng)
+            drawn = [self.draw_person(people_rng) for _ in range(people)]
             if background is not None and all(d is not None for d in drawn):
                 named = [d for d in drawn if d is not None]
                 composite = compose(
@@ -281,7 +281,7 @@ class MattingSamples(Dataset[dict[str, Any]]):
         return sample
 
     def _mask_sample(self, rng: Rng, index: int, width: int, height: int) -> dict[str, Any]:
-        lists, weights = self._masks
+        lists, weights = self.masks
         for _ in range(100):
             pairs = lists[int(rng.choice(len(lists), p=weights))]
             record = pairs[rng.integers(len(pairs))]

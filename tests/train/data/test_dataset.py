@@ -85,7 +85,7 @@ def test_held_out_people_and_backgrounds_are_not_trained_on(toy_config: TrainCon
         made = MattingSamples(
             toy_config.data, toy_config.sample_spec("t_net"), seed=1, batch_size=2, length=4, split=split, holdout=0.5,
         )  # type: ignore[arg-type]  # fmt: skip
-        return {record.group for source in made._people[0] for group in source for record in group}
+        return {record.group for source in made.people[0] for group in source for record in group}
 
     assert people("train")
     assert people("held_out")
