@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from train.data import augment
 from train.data.augment import Rng, chance
 from train.data.config import DataConfig
+from train.data.placement import cut_sides, draw_placement
 
 Picture = NDArray[np.uint8]
 
@@ -25,25 +26,6 @@ class Composite:
     alpha: NDArray[np.float32]
     foreground: Picture
     background: Picture
-
-
-@dataclass(frozen=True)
-class CutSides:
-    """Sides of the foreground's picture at which the person is cut off."""
-
-    left: bool
-    top: bool
-    right: bool
-    bottom: bool
-
-
-def cut_sides(alpha: Picture) -> CutSides:
-    """A side counts as cut when the person covers more than 4 of its pixels (or 2 %)."""
-
-    def touches(line: NDArray[np.uint8]) -> bool:
-        return bool(np.count_nonzero(line > 127) > max(4, 0.02 * len(line)))
-
-    return CutSides(touches(alpha[:, 0]), touches(alpha[0]), touches(alpha[:, -1]), touches(alpha[-1]))
 
 
 def cover(picture: Picture, width: int, height: int, rng: Rng | None = None) -> Picture:
@@ -76,54 +58,21 @@ def plain_background(rng: Rng, width: int, height: int) -> Picture:
 def place(rng: Rng, rgba: Picture, width: int, height: int, *, tight: bool) -> Picture:
     """Put a person on an empty canvas as a camera would frame them; straight RGBA, uint8 (height, width, 4).
 
-    A side at which the person is cut goes to (or beyond) the canvas' edge, so that no straight cut hangs in mid-air.
-    ``tight`` keeps the person large (for crops around the edge).
+    ``tight`` keeps the person large (for crops around the edge). See :func:`train.data.placement.draw_placement`.
     """
-    if chance(rng, 0.5):
-        rgba = np.ascontiguousarray(rgba[:, ::-1])
     alpha = rgba[..., 3]
-    cut = cut_sides(alpha)
     rows, columns = np.flatnonzero(alpha.max(axis=1) > 25), np.flatnonzero(alpha.max(axis=0) > 25)
-    if len(rows) == 0:
+    box = (columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]) if len(rows) else None
+    placed = draw_placement(rng, box, cut_sides(alpha), width, height, tight=tight)
+    if placed is None:
         return np.zeros((height, width, 4), np.uint8)
     rgba = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    h, w = rgba.shape[:2]
-    if cut.top and cut.bottom:
-        scale = height / h * rng.uniform(1.0, 1.35)
-    elif cut.bottom:
-        scale = height / h * (rng.uniform(0.55, 1.1) if tight or chance(rng, 0.85) else rng.uniform(0.3, 0.6))
-    else:
-        small = rng.uniform(0.25, 0.7)
-        scale = height / h * (rng.uniform(0.7, 1.6) if tight or chance(rng, 0.75) else small)
-    if cut.left and cut.right:
-        scale = max(scale, width / w * 1.01)
-    # Enlarging far beyond the stored resolution would teach blurred people.
-    scale = min(scale, 2.0) if not (cut.top or (cut.left and cut.right)) else scale
-    angle = rng.normal(0, 4) if chance(rng, 0.5) else 0.0
-    new_w, new_h = max(2, round(w * scale)), max(2, round(h * scale))
-    rgba = cv2.resize(rgba, (new_w, new_h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-
-    slack = 0.06 if angle else 0.0  # a turned cut side must stay outside the canvas
-    hidden = slack + abs(rng.normal(0, 0.05))
-    if cut.bottom or chance(rng, 0.35):
-        top = height - new_h + round(hidden * new_h)
-    else:
-        top = round(rng.uniform(-0.1, 0.6) * max(height - new_h, 0.2 * height))
-    if cut.top:
-        top = min(top, -round(slack * new_h)) if new_h > height else top
-    left = round(rng.normal(0.5, 0.22) * width - new_w / 2)
-    if chance(rng, 0.08):  # half outside
-        inside = rng.uniform(0.4, 0.9)
-        left = round((inside - 1) * new_w) if chance(rng, 0.5) else round(width - inside * new_w)
-    if cut.left and cut.right:
-        left = round((width - new_w) / 2)
-    elif cut.left:
-        left = -round(hidden * new_w)
-    elif cut.right:
-        left = width - new_w + round(hidden * new_w)
-
-    matrix = cv2.getRotationMatrix2D((new_w / 2, new_h / 2), float(angle), 1.0)
-    matrix[:, 2] += (left, top)
+    if placed.flip:
+        rgba = np.ascontiguousarray(rgba[:, ::-1])
+    filter_ = cv2.INTER_AREA if placed.width < rgba.shape[1] else cv2.INTER_LINEAR
+    rgba = cv2.resize(rgba, (placed.width, placed.height), interpolation=filter_)  # type: ignore[assignment]
+    matrix = cv2.getRotationMatrix2D((placed.width / 2, placed.height / 2), placed.angle, 1.0)
+    matrix[:, 2] += (placed.left, placed.top)
     color = cv2.warpAffine(
         rgba[..., :3], matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )

@@ -26,7 +26,7 @@ class ForegroundSource(Strict):
 
 
 class MaskSource(Strict):
-    """Pictures with coarse masks of the same stem: 0, 255, and 128 for "not sure". For trimaps and coarse mattes only."""
+    """Pictures with coarse masks of the same stem (0, 255, 128 for "not sure"), for trimaps and coarse mattes only."""
 
     images: Path
     masks: Path

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from realtime_matting.errors import MissingExtraError
 from realtime_matting.matting.foreground import blur_fusion
-from train.data.compose import cut_sides
+from train.data.placement import cut_sides
 from train.data.records import Picture
 
 Alpha = NDArray[np.float32]

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.compose import CutSides, cut_sides
+from train.data.placement import CutSides, cut_sides
 from train.data.records import read_picture
 
 Picture = NDArray[np.uint8]

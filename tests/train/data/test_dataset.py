@@ -11,8 +11,9 @@ import torch
 
 from realtime_matting.errors import InputError
 from train.config import TrainConfig
-from train.data.compose import cut_sides, place
+from train.data.compose import place
 from train.data.dataset import IGNORE, MattingSamples
+from train.data.placement import CutSides, cut_sides, draw_placement
 
 
 def samples(config: TrainConfig, phase: str, **changes: object) -> MattingSamples:
@@ -78,6 +79,14 @@ def test_a_person_cut_at_the_bottom_reaches_the_bottom_of_the_frame() -> None:
         columns = np.flatnonzero(placed.max(axis=0) > 127)
         if len(columns):
             assert placed[-1].max() > 127
+
+
+def test_of_a_whole_person_too_tall_for_the_frame_the_head_is_shown() -> None:
+    uncut = CutSides(False, False, False, False)
+    drawn = [draw_placement(np.random.default_rng(i), (60, 90), uncut, 160, 120, tight=True) for i in range(300)]
+    tall = [p for p in drawn if p is not None and p.height > 130]
+    assert len(tall) > 50
+    assert sum(p.top < -0.1 * p.height for p in tall) < 0.1 * len(tall)
 
 
 def test_held_out_people_and_backgrounds_are_not_trained_on(toy_config: TrainConfig) -> None:

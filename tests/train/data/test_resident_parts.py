@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from train.data import augment
-from train.data.compose import CutSides, cover, place
+from train.data.compose import cover, place
+from train.data.placement import CutSides, draw_placement
 from train.data.resident import filters
 from train.data.resident.atlas import Atlas, Level, choose_level, resample
-from train.data.resident.draws import draw_cover, draw_dye, draw_look, draw_placement, ellipse_reach
+from train.data.resident.draws import draw_cover, draw_dye, draw_look, ellipse_reach, placement_map
 from train.data.resident.plan import dye_numbers
 from train.data.resident.store import Stored
 from train.data.trimaps import classes, trimap_from_alpha
@@ -71,7 +72,7 @@ def test_a_person_lands_where_the_loader_puts_them(
     rng = np.random.default_rng(seed)
     placement = draw_placement(rng, size, CutSides(left, top, right, bottom), width, height, tight=tight)
     assert placement is not None
-    made = shown(person, placement.map(*size), width, height)
+    made = shown(person, placement_map(placement, *size), width, height)
     alpha = (made[3] * made[4] / 255).numpy()
     # A pixel of the edge may differ by the filter; the edge is at most a few hundred pixels long.
     assert np.abs(alpha - expected[..., 3]).mean() < 255 * 1.0 * (width + height) / (width * height)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.data.augment import Rng, chance
-from train.data.compose import CutSides
+from train.data.placement import Placement
 from train.data.resident.atlas import Map
 
 
@@ -32,74 +32,17 @@ class Window:
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Where a person stands on a canvas: mirrored or not, of which size, turned by ``angle`` degrees, and where."""
-
-    flip: bool
-    width: int
-    height: int
-    angle: float
-    left: int
-    top: int
-
-    def map(self, width: int, height: int) -> Map:
-        """Canvas → the person's picture of (width, height): the inverse of mirroring, resizing, turning, moving."""
-        cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
-        x, y = self.width / 2, self.height / 2
-        sx, sy = width / self.width, height / self.height
-        a, b = sx * cos, -sx * sin
-        c = sx * (x + 0.5 - cos * (self.left + x) + sin * (self.top + y)) - 0.5
-        d, e = sy * sin, sy * cos
-        f = sy * (y + 0.5 - sin * (self.left + x) - cos * (self.top + y)) - 0.5
-        return (-a, -b, width - 1 - c, d, e, f) if self.flip else (a, b, c, d, e, f)
-
-
-def draw_placement(
-    rng: Rng, box: tuple[int, int] | None, cut: CutSides, width: int, height: int, *, tight: bool
-) -> Placement | None:
-    """As a camera would frame a person whose visible part is ``box`` (width, height); None if nothing is visible.
-
-    The draws of :func:`train.data.compose.place`; ``cut`` is that of the picture as stored, not mirrored.
-    """
-    flip = chance(rng, 0.5)
-    if box is None:
-        return None
-    w, h = box
-    if flip:
-        cut = CutSides(cut.right, cut.top, cut.left, cut.bottom)
-    if cut.top and cut.bottom:
-        scale = height / h * rng.uniform(1.0, 1.35)
-    elif cut.bottom:
-        scale = height / h * (rng.uniform(0.55, 1.1) if tight or chance(rng, 0.85) else rng.uniform(0.3, 0.6))
-    else:
-        small = rng.uniform(0.25, 0.7)
-        scale = height / h * (rng.uniform(0.7, 1.6) if tight or chance(rng, 0.75) else small)
-    if cut.left and cut.right:
-        scale = max(scale, width / w * 1.01)
-    scale = min(scale, 2.0) if not (cut.top or (cut.left and cut.right)) else scale
-    angle = rng.normal(0, 4) if chance(rng, 0.5) else 0.0
-    new_w, new_h = max(2, round(w * scale)), max(2, round(h * scale))
-
-    slack = 0.06 if angle else 0.0
-    hidden = slack + abs(rng.normal(0, 0.05))
-    if cut.bottom or chance(rng, 0.35):
-        top = height - new_h + round(hidden * new_h)
-    else:
-        top = round(rng.uniform(-0.1, 0.6) * max(height - new_h, 0.2 * height))
-    if cut.top:
-        top = min(top, -round(slack * new_h)) if new_h > height else top
-    left = round(rng.normal(0.5, 0.22) * width - new_w / 2)
-    if chance(rng, 0.08):
-        inside = rng.uniform(0.4, 0.9)
-        left = round((inside - 1) * new_w) if chance(rng, 0.5) else round(width - inside * new_w)
-    if cut.left and cut.right:
-        left = round((width - new_w) / 2)
-    elif cut.left:
-        left = -round(hidden * new_w)
-    elif cut.right:
-        left = width - new_w + round(hidden * new_w)
-    return Placement(flip, new_w, new_h, float(angle), left, top)
+def placement_map(placement: Placement, width: int, height: int) -> Map:
+    """Canvas → the person's picture of (width, height): the inverse of mirroring, resizing, turning, moving."""
+    cos, sin = math.cos(math.radians(placement.angle)), math.sin(math.radians(placement.angle))
+    x, y = placement.width / 2, placement.height / 2
+    left, top = placement.left + x, placement.top + y
+    sx, sy = width / placement.width, height / placement.height
+    a, b = sx * cos, -sx * sin
+    c = sx * (x + 0.5 - cos * left + sin * top) - 0.5
+    d, e = sy * sin, sy * cos
+    f = sy * (y + 0.5 - sin * left - cos * top) - 0.5
+    return (-a, -b, width - 1 - c, d, e, f) if placement.flip else (a, b, c, d, e, f)
 
 
 def draw_cover(rng: Rng, w: int, h: int, width: int, height: int) -> Map:
@@ -165,7 +108,7 @@ def draw_window(
     points = np.zeros((0, 2))
     if people:
         placed, soft, size = people[int(rng.integers(len(people)))]
-        a, b, c, d, e, f = placed.map(*size)
+        a, b, c, d, e, f = placement_map(placed, *size)
         matrix = np.array([[e, -b], [-d, a]]) / (a * e - b * d)
         points = (soft - (c, f)) @ matrix.T
         points = points[((points >= 0) & (points < (width, height))).all(axis=1)]

@@ -12,6 +12,7 @@ from realtime_matting.errors import InputError
 from train.data import augment
 from train.data.augment import Rng, chance
 from train.data.dataset import ASPECTS, MATTING_CANVASES, TRIMAP_SIZES, MattingSamples, larger, same_area
+from train.data.placement import draw_placement
 from train.data.resident.atlas import Map, choose_level
 from train.data.resident.draws import (
     Dye,
@@ -20,9 +21,9 @@ from train.data.resident.draws import (
     draw_cover,
     draw_dye,
     draw_look,
-    draw_placement,
     draw_plain,
     draw_window,
+    placement_map,
 )
 from train.data.resident.store import Stored
 
@@ -148,7 +149,7 @@ def _plan_composite(plan: Plan, samples: MattingSamples, rng: Rng, people_rng: R
         kernel = augment.motion_kernel(rng, rng.uniform(2, 0.025 * width + 2)) if chance(rng, 0.12) else None
         if at is None:
             continue
-        map_ = window.seen_through(at.map(*stored.size))
+        map_ = window.seen_through(placement_map(at, *stored.size))
         plan.show(f"person {number}", stored, map_)
         plan.add(f"look {number}", *own)
         if dye is not None:

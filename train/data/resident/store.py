@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from train.data.compose import CutSides, cut_sides
 from train.data.dataset import MattingSamples, PictureStore
+from train.data.placement import CutSides, cut_sides
 from train.data.records import Picture
 from train.data.resident.atlas import Atlas, Level
 
