@@ -3,10 +3,14 @@
     python -m train.evaluate shm-mobile --data ../shared/data/validation --baseline mediapipe:pose
     python -m train.evaluate shm-mobile runs/u2netp/fine/best --set FOLDER-OF-PICTURES-WITH-ALPHA
     python -m train.evaluate runs/dim/stage1/best runs/dim/stage3/best --scale unknown
+    python -m train.evaluate --blame shm-mobile --set openpeople --set real
 
 On the whole image, only what makes an alpha without help can be compared. With ``--scale unknown``, trimaps come from
 the true alpha, models that need one are given it, and everything is measured in the unknown region: another scale, so
 a table of its own, in a report of its own.
+
+With ``--blame``, the error on the whole image is split instead by the stage that makes it, by set and by kind of
+picture, with sheets of the worst of each kind: see `train.evaluation.blame` and `train.evaluation.kinds`.
 
 Validation data are for measuring only: nothing here may be trained on, and pictures of people stay in ``--out``.
 What the sets hold is told in `train.evaluation.sets`, how their pictures are made in `train.evaluation.framing`.
@@ -16,7 +20,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypedDict
 
 import typer
 from rich.console import Console
@@ -24,11 +28,22 @@ from rich.console import Console
 from realtime_matting.errors import InputError, OutputError
 from train.cli import run
 from train.evaluation.baselines import BASELINES, baseline_name, open_predictors
+from train.evaluation.blame import blame
+from train.evaluation.blame_report import print_blame, write_blame
 from train.evaluation.framing import SEED, Size
 from train.evaluation.measure import Scale, evaluate
 from train.evaluation.progress import progress_bar
 from train.evaluation.report import legend, print_tables, write_report
-from train.evaluation.sets import SET_NAMES, load_sets
+from train.evaluation.sets import SET_NAMES, EvaluationSet, load_sets
+from train.evaluation.stages import open_stages
+
+
+class Circumstances(TypedDict):
+    """What a report says of how it came about."""
+
+    command: str
+    settings: dict[str, Any]
+
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -54,6 +69,7 @@ def main(
     scale: Annotated[
         Scale, typer.Option(help="whole image, or unknown region of trimaps made from the true alpha")
     ] = "whole",
+    blame_stages: Annotated[bool, typer.Option("--blame", help="split the error by the stage that makes it")] = False,
     size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="of composites of stills")] = "1280x720",
     limit: Annotated[
         int | None, typer.Option(min=1, help="at most so many pictures in a set of stills, and frames in a sequence")
@@ -63,6 +79,9 @@ def main(
 ) -> None:
     """Measure models on composites of held-out people: tables, Markdown, JSON, and sheets of the worst pictures."""
     names = list(dict.fromkeys(sets or SET_NAMES))
+    if blame_stages and (scale == "unknown" or baseline):
+        other = "--scale unknown" if scale == "unknown" else "--baseline"
+        raise InputError(f"--blame: splits the error of models on the whole image; leave out {other}")
     if scale == "unknown" and "nobody" in names:
         if sets:
             raise InputError("nobody: has no unknown region, since nobody is in it; leave it out with --scale unknown")
@@ -74,19 +93,52 @@ def main(
     except OSError as error:
         raise OutputError(f"{out}: cannot be made ({error.strerror}); choose another folder with --out") from error
 
-    opened = open_predictors(models or [], baseline or [], trimaps=scale == "unknown", device=device)
-    with opened as predictors, progress_bar() as progress:
-        tasks = {one.name: progress.add_task(one.name, total=one.frames) for one in chosen}
-        result = evaluate(predictors, chosen, scale=scale, on_frame=lambda one: progress.advance(tasks[one.name]))
-    reference = baseline_name(baseline[0]) if baseline else None
-
+    circumstances: Circumstances = {
+        "command": shlex.join(["python", "-m", "train.evaluate", *sys.argv[1:]]),
+        "settings": {"seed": SEED, "size": size, "limit": limit, "sets": names, "scale": scale},
+    }
     console = Console()
+    if blame_stages:
+        written = _blame(models or [], chosen, device, out, console, circumstances)
+    else:
+        written = _measure(models or [], baseline or [], chosen, scale, device, out, console, circumstances)
+    for path in written:
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+def _measure(
+    models: list[str],
+    baselines: list[str],
+    sets: list[EvaluationSet],
+    scale: Scale,
+    device: str,
+    out: Path,
+    console: Console,
+    circumstances: Circumstances,
+) -> list[Path]:
+    opened = open_predictors(models, baselines, trimaps=scale == "unknown", device=device)
+    with opened as predictors, progress_bar() as progress:
+        tasks = {one.name: progress.add_task(one.name, total=one.frames) for one in sets}
+        result = evaluate(predictors, sets, scale=scale, on_frame=lambda one: progress.advance(tasks[one.name]))
+    reference = baseline_name(baselines[0]) if baselines else None
     print_tables(result, reference, console)
     console.print(legend(result), style="dim")
-    command = shlex.join(["python", "-m", "train.evaluate", *sys.argv[1:]])
-    settings = {"seed": SEED, "size": size, "limit": limit, "sets": names, "scale": scale}
-    for path in write_report(result, reference, out, command=command, settings=settings):
-        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    return write_report(result, reference, out, **circumstances)
+
+
+def _blame(
+    models: list[str],
+    sets: list[EvaluationSet],
+    device: str,
+    out: Path,
+    console: Console,
+    circumstances: Circumstances,
+) -> list[Path]:
+    with open_stages(models, device=device) as stages, progress_bar() as progress:
+        tasks = {one.name: progress.add_task(one.name, total=one.frames) for one in sets}
+        found = blame(stages, sets, on_frame=lambda one: progress.advance(tasks[one.name]))
+    print_blame(found, console)
+    return write_blame(found, out, **circumstances)
 
 
 def _parse_size(text: str) -> Size:

@@ -158,7 +158,7 @@ def _evaluate_set(
         if evaluation_set.people:
             worst[name].offer(f"{evaluation_set.name}: {clip}", values[DECISIVE[scale]], sample, alpha)
 
-    for clip, index, sample in _samples(evaluation_set, pool):
+    for clip, index, sample in samples(evaluation_set, pool):
         digest = zlib.crc32(sample.truth.tobytes(), zlib.crc32(sample.image.tobytes(), digest))
         trimap = None
         if scale == "unknown":
@@ -187,8 +187,8 @@ def _evaluate_set(
     return SetResult(evaluation_set.name, evaluation_set.people, evaluation_set.frames, f"{digest:08x}", means)
 
 
-def _samples(evaluation_set: EvaluationSet, pool: ThreadPoolExecutor) -> Iterator[tuple[Clip, int, Sample]]:
-    """All frames in order, made a few ahead."""
+def samples(evaluation_set: EvaluationSet, pool: ThreadPoolExecutor) -> Iterator[tuple[Clip, int, Sample]]:
+    """All frames of a set in order, with clip and index, made a few ahead in the pool."""
     ahead: deque[tuple[Clip, int, Future[Sample]]] = deque()
     for clip in evaluation_set.clips:
         for index in range(clip.frames):

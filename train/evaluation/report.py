@@ -128,7 +128,21 @@ def write_report(
     for name, cases in evaluation.worst.items():
         if worst := cases.sorted():
             _, png = cv2.imencode(".png", cv2.cvtColor(sheet(worst, evaluation.scale), cv2.COLOR_RGB2BGR))
-            files[out / f"worst_{re.sub(r'[^A-Za-z0-9.-]+', '_', name).strip('_')}.png"] = png.tobytes()
+            files[out / f"worst_{file_name(name)}.png"] = png.tobytes()
+    return write_files(files)
+
+
+def file_name(name: str) -> str:
+    """The name of a model or a kind as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("_")
+
+
+def write_files(files: dict[Path, bytes]) -> list[Path]:
+    """Write all; returns their paths.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
     try:
         for path, content in files.items():
             path.write_bytes(content)

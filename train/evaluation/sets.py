@@ -35,11 +35,15 @@ from train.evaluation.framing import Camera, Sample, Size, frame_person, generat
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames that follow each other, or a single one; ``sample(index)`` makes one, from any thread."""
+    """Frames that follow each other, or a single one; ``sample(index)`` makes one, from any thread.
+
+    ``person``: file of the (first) picture of the person in it; None where nobody is, or where it came ready made.
+    """
 
     name: str
     frames: int
     sample: Callable[[int], Sample]
+    person: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,8 @@ def _composites(
         for number, index in enumerate(chosen):
             key = (name, foreground.color.name, number)
             make = partial(_still, foreground, behind[index], size, full_frame, key)
-            clips.append(Clip(f"{foreground.color.stem} over {behind[index].stem}", 1, make))
+            label = f"{foreground.color.stem} over {behind[index].stem}"
+            clips.append(Clip(label, 1, make, foreground.color))
     return EvaluationSet(name, True, tuple(_evenly(clips, limit)))
 
 
@@ -172,7 +177,7 @@ def _sequence(name: str, frames: list[Foreground], behind: list[Path], moving: b
         raise InputError(
             f"{frames[0].color.parent}: a sequence needs two frames or more; get the validation data again"
         )
-    return Clip(label, count, partial(_sequence_frame, frames, background, moving, label))
+    return Clip(label, count, partial(_sequence_frame, frames, background, moving, label), frames[0].color)
 
 
 def _sequence_frame(frames: list[Foreground], background: Path, moving: bool, label: str, index: int) -> Sample:
