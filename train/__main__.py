@@ -27,6 +27,8 @@ def recipes() -> None:
 def shm(
     phase: Annotated[Literal["t_net", "m_net", "end_to_end"], typer.Option(help="in this order")],
     config: Config,
+    t_net: Annotated[Path | None, typer.Option(help="end_to_end: take the T-Net from this checkpoint")] = None,
+    m_net: Annotated[Path | None, typer.Option(help="end_to_end: take the M-Net from this checkpoint")] = None,
     out: Out = None,
     resume: Resume = False,
     steps: Steps = None,
@@ -39,7 +41,10 @@ def shm(
 
     settings = load_config(config, set_, recipe="shm")
     folder = out or Path("runs") / config.stem
-    _tell(folder / phase, train_shm(settings, phase, folder, resume=resume, steps=steps, device=device))
+    figures = train_shm(
+        settings, phase, folder, resume=resume, steps=steps, device=device, t_net=t_net, m_net=m_net
+    )  # fmt: skip
+    _tell(folder / phase, figures)
 
 
 @app.command()

@@ -85,6 +85,22 @@ def test_end_to_end_starts_from_the_two_phases_before_it(toy_config: TrainConfig
         train_shm(toy_config, "end_to_end", tmp_path, resume=False, steps=1, device="cpu")
 
 
+def test_end_to_end_can_take_its_networks_from_other_runs(
+    toy_config: TrainConfig, trained: Path, tmp_path: Path
+) -> None:
+    trained_both = trained / "end_to_end" / "best"
+    phase = toy_config.phase("end_to_end").model_copy(update={"ema": 0.0, "learning_rate": 1e-12})
+    still = toy_config.model_copy(update={"phases": {**toy_config.phases, "end_to_end": phase}})
+    both = {"t_net": trained_both, "m_net": trained_both}
+    train_shm(still, "end_to_end", tmp_path, resume=False, steps=1, device="cpu", **both)
+    before, after = (load_file(p / "model.safetensors") for p in (trained_both, tmp_path / "end_to_end/last"))
+    for name, value in before.items():
+        if name.endswith("weight"):
+            torch.testing.assert_close(value, after[name], atol=1e-5, rtol=1e-4)
+    with pytest.raises(InputError, match="for end_to_end"):
+        train_shm(toy_config, "m_net", tmp_path, resume=False, steps=1, device="cpu", t_net=trained_both)
+
+
 def test_a_checkpoint_loads_as_the_network_it_was(trained: Path) -> None:
     network, about = load_network(trained / "end_to_end" / "last")
     assert about.phase == "end_to_end"

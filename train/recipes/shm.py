@@ -77,24 +77,38 @@ def one_hot(classes: Tensor) -> Tensor:
 
 
 def train_shm(
-    config: TrainConfig, phase_name: str, out: Path, *, resume: bool, steps: int | None, device: str
+    config: TrainConfig,
+    phase_name: str,
+    out: Path,
+    *,
+    resume: bool,
+    steps: int | None,
+    device: str,
+    t_net: Path | None = None,
+    m_net: Path | None = None,
 ) -> dict[str, float]:
     """Run one phase; returns its figures (see :func:`train.loop.train_phase`).
 
+    Args:
+        t_net, m_net: checkpoints from which ``end_to_end`` takes that network, in place of the best ones in ``out``; they
+            may be of that phase or of an earlier end-to-end run.
+
     Raises:
-        InputError: ``end_to_end`` without the checkpoints of the other two.
+        InputError: ``end_to_end`` without the checkpoints of the other two, or others with ``t_net`` or ``m_net``.
     """
     torch.manual_seed(config.seed)
     shm = build_network(config.network, config.network_options)
     assert isinstance(shm, SHM)
     phase = config.phase(phase_name)
     jobs = {"t_net": _trimap_job, "m_net": _matting_job, "end_to_end": _end_to_end_job}
+    if phase_name != "end_to_end" and (t_net or m_net):
+        raise InputError(f"phase {phase_name} trains one network; --t-net and --m-net are for end_to_end")
     if phase_name == "end_to_end" and not resume:
-        for name in ("t_net", "m_net"):
-            if not (out / name / "best").is_dir():
-                raise InputError(f"{out / name / 'best'} is missing: train phase {name} before end_to_end")
-        load_weights(shm.t_net, out / "t_net" / "best", "t_net.")
-        load_weights(shm.m_net, out / "m_net" / "best", "m_net.")
+        for name, given, part in (("t_net", t_net, shm.t_net), ("m_net", m_net, shm.m_net)):
+            start = given or out / name / "best"
+            if not start.is_dir():
+                raise InputError(f"{start} is missing: train phase {name} before end_to_end, or name a checkpoint")
+            load_weights(part, start, f"{name}.")
     job = jobs[phase_name](shm, phase)
     if job.check is None and phase.validate_on:
         raise InputError(f"phase {phase_name}: validate_on needs a network that takes a trimap; that is phase m_net")
