@@ -90,8 +90,8 @@ def train_shm(
     """Run one phase; returns its figures (see :func:`train.loop.train_phase`).
 
     Args:
-        t_net, m_net: checkpoints from which ``end_to_end`` takes that network, in place of the best ones in ``out``; they
-            may be of that phase or of an earlier end-to-end run.
+        t_net, m_net: checkpoints from which ``end_to_end`` takes that network, in place of the best ones in ``out``;
+            they may be of that phase or of an earlier end-to-end run.
 
     Raises:
         InputError: ``end_to_end`` without the checkpoints of the other two, or others with ``t_net`` or ``m_net``.
