@@ -7,10 +7,10 @@ not depend on the length of the video.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -39,6 +39,15 @@ class MatteLike(Protocol):
 
 MatteFunction = Callable[[NDArray[np.uint8]], MatteLike]
 PictureFunction = Callable[[Frame, MatteLike], NDArray[np.uint8]]
+
+
+@runtime_checkable
+class LookingAhead(Protocol):
+    """A matter that can wait for the next frame before it says what it makes of one; as `Matter` does."""
+
+    def stream(self, frames: Iterable[Frame], *, delay: int) -> Iterable[tuple[Frame, MatteLike]]:
+        """Frames, each with its matte, in order, ``delay`` frames late."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -116,6 +125,7 @@ def run_offline(
     picture: PictureFunction,
     sink: Sink,
     *,
+    delay: int = 0,
     profile: Profile | None = None,
     progress: Callable[[int], None] | None = None,
     stop: threading.Event | None = None,
@@ -128,22 +138,27 @@ def run_offline(
     Args:
         source: frames in presentation order; read in a thread of its own.
         matter: the matte of an RGB picture; called in the caller's thread; its arrays need to stay as they are until
-            its next call only.
+            its next call only. With a ``delay`` it must be one that looks ahead (see `LookingAhead`).
         picture: see ``output_picture``; it returns an array of its own each time.
         sink: written to in a thread of its own.
+        delay: how many frames the matter may look ahead of the one it mattes. Every picture is made of a frame and of
+            that frame's own matte, whatever the delay.
         profile: where the stages' times are added; give the matter the same one to see its stages in the report.
         progress: called in the caller's thread after each frame with the number of frames so far.
         stop: when set, from any thread or a signal handler, no new frame is begun, what is ready is written, and
             ``sink.finish_early()`` leaves a playable file; ``sink.abort()`` leaves none where no frame was done.
 
     Raises:
+        ValueError: a delay, and a matter that cannot look ahead.
         Whatever source, matter, picture or sink raised, once, after both threads have ended.
     """
+    if delay and not isinstance(matter, LookingAhead):
+        raise ValueError("this matter takes one frame at a time; leave the delay out")
     cv2.setNumThreads(1)
     profile = profile or Profile()
     stop = stop or threading.Event()
     before = dict(profile.seconds)
-    exhausted = threading.Event()
+    exhausted, cut_short = threading.Event(), threading.Event()
     decoded: Channel[Frame] = Channel(_QUEUE_FRAMES)
     pictures: Channel[tuple[NDArray[np.uint8], Frame]] = Channel(_QUEUE_FRAMES)
     threads = [
@@ -156,10 +171,7 @@ def run_offline(
     for thread in threads:
         thread.start()
     try:
-        for frame in decoded:
-            if stop.is_set():
-                break
-            matte = matter(frame.rgb)
+        for frame, matte in _matted(_until(stop, decoded, cut_short), matter, delay):
             with profile.stage("composite"):
                 ready = picture(frame, matte)
             if not pictures.put((ready, frame)):
@@ -168,7 +180,7 @@ def run_offline(
             if progress is not None:
                 progress(frames)
         else:
-            complete = exhausted.is_set()
+            complete = exhausted.is_set() and not cut_short.is_set()
         pictures.close()
     except BaseException:
         pictures.cancel()
@@ -192,6 +204,21 @@ def run_offline(
         stopped_early=not complete,
         partial=partial,
     )
+
+
+def _until(stop: threading.Event, decoded: Channel[Frame], cut_short: threading.Event) -> Iterator[Frame]:
+    """The frames until there are no more, or until no new one is to be begun, which sets ``cut_short``."""
+    for frame in decoded:
+        if stop.is_set():
+            cut_short.set()
+            break
+        yield frame
+
+
+def _matted(frames: Iterator[Frame], matter: MatteFunction, delay: int) -> Iterable[tuple[Frame, MatteLike]]:
+    if delay and isinstance(matter, LookingAhead):
+        return matter.stream(frames, delay=delay)
+    return ((frame, matter(frame.rgb)) for frame in frames)
 
 
 def _decode(

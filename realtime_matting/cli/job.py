@@ -3,16 +3,19 @@
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from realtime_matting.cli import options
 from realtime_matting.cli.report import MemoryLog, progress_bar, say, stage_table
 from realtime_matting.cli.signals import stop_on_signal
+from realtime_matting.cli.statistics import Statistics
 from realtime_matting.compositing.backgrounds import open_background
 from realtime_matting.errors import InputError
-from realtime_matting.frames import StreamInfo
-from realtime_matting.matting.matter import SMALLEST_SIDE, Matter
-from realtime_matting.pipeline import RunReport, output_picture, run_offline
+from realtime_matting.frames import Frame, StreamInfo
+from realtime_matting.matting.matter import SMALLEST_SIDE, Matte, Matter
+from realtime_matting.pipeline import MatteLike, RunReport, output_picture, run_offline
 from realtime_matting.profiling import Profile
 from realtime_matting.sinks import open_sink
 from realtime_matting.sinks.destination import refuse_inputs
@@ -32,6 +35,9 @@ class VideoJob:
     threads: int | None = None
     crf: int | None = None
     audio: bool = True
+    delay: int = 1
+    reuse: bool = False
+    stats: str | None = None
     profiled: bool = False
 
 
@@ -45,12 +51,16 @@ def run_video_job(job: VideoJob) -> None:
     memory = MemoryLog()
     profile = Profile()
     background = "blur" if job.background is None and job.kind == "composite" else job.background
+    statistics = None if job.stats is None else Statistics(job.stats)
     with ExitStack() as stack:
         opened = None if background is None else stack.enter_context(closing(open_background(background)))
         picture = output_picture(job.kind, opened)
         source = stack.enter_context(open_source(job.input_path))
         refuse_tiny(source.info)
-        refuse_inputs(job.output_path, [] if background is None else [background])
+        inputs = [] if background is None else [background]
+        refuse_inputs(job.output_path, inputs)
+        if job.stats is not None:
+            refuse_inputs(job.stats, [job.input_path, job.output_path, *inputs])
         sink = stack.enter_context(
             open_sink(
                 job.output_path,
@@ -67,6 +77,7 @@ def run_video_job(job: VideoJob) -> None:
                 threads=job.threads,
                 profile=profile,
                 foreground=job.kind != "alpha",
+                reuse=job.reuse,
             )
         )
         say(matter.describe())
@@ -77,7 +88,16 @@ def run_video_job(job: VideoJob) -> None:
             update(frames)
             memory.frame_done(frames)
 
-        report = run_offline(source, matter, picture, sink, profile=profile, progress=frame_done, stop=request)
+        def noted(frame: Frame, matte: MatteLike) -> NDArray[np.uint8]:
+            if statistics is not None and isinstance(matte, Matte):
+                statistics.add(frame, matte)
+            return picture(frame, matte)
+
+        report = run_offline(
+            source, matter, noted, sink, delay=job.delay, profile=profile, progress=frame_done, stop=request
+        )
+    if statistics is not None:
+        statistics.write()
     # Only now is the file complete: the sink was closed with the block.
     for warning in (*source.warnings, *sink.warnings):
         say(f"warning: {warning}")

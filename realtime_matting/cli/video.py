@@ -20,6 +20,26 @@ def video(
         typer.Option("--crf", min=0, max=63, help="Quality of the video: lower is better and larger."),
     ] = None,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out; it is copied otherwise.")] = False,
+    delay: Annotated[
+        int,
+        typer.Option("--delay", min=0, max=1, help="With --reuse, frames to look ahead: 1 is steadier than 0."),
+    ] = 1,
+    reuse: Annotated[
+        bool,
+        typer.Option(
+            "--reuse/--no-reuse",
+            help="Carry mattes from frame to frame: the networks run less and mattes are steadier, but it is not faster"
+            " on every machine.",
+        ),
+    ] = False,
+    stats: Annotated[
+        str | None,
+        typer.Option(
+            "--stats",
+            metavar="FILE",
+            help="Write what was done for each frame, and why: a table (.csv) or a plot (.png, .svg).",
+        ),
+    ] = None,
     profile: options.Profiled = False,
 ) -> None:
     """Give video IN a new background, as OUT.
@@ -41,6 +61,9 @@ def video(
             threads=threads,
             crf=crf,
             audio=not no_audio,
+            delay=delay,
+            reuse=reuse,
+            stats=stats,
             profiled=profile,
         )
     )

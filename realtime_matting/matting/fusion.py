@@ -21,6 +21,16 @@ def fuse(probabilities: FloatArray, alpha: FloatArray) -> FloatArray:
     """
     fused: FloatArray = probabilities[1] * alpha
     fused += probabilities[2]
+    return _stretched(fused)
+
+
+def possible(probabilities: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The least and the greatest alpha, float32 (H, W), that `fuse` can give with these probabilities."""
+    return _stretched(probabilities[2].copy()), _stretched(probabilities[1] + probabilities[2])
+
+
+def _stretched(fused: FloatArray) -> FloatArray:
+    """In place."""
     fused -= CERTAIN
     fused *= np.float32(1 / (1 - 2 * CERTAIN))
     np.clip(fused, 0, 1, out=fused)

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -238,6 +239,51 @@ def test_stop_after_the_last_frame_leaves_a_complete_file() -> None:
     sink = Waiting()
     report = run_offline(source(), left_half, output_picture("alpha"), sink, stop=stop)
     assert (report.frames, report.stopped_early, sink.finished_early) == (5, False, 0)
+
+
+class LateLeftHalf:
+    """`left_half`, one frame late; its alpha holds the grey of the frame it was made for."""
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> LeftHalf:
+        return LeftHalf(np.full(rgb.shape[:2], rgb[0, 0, 0] / 255, np.float32), rgb)
+
+    def stream(self, frames: Iterable[Frame], *, delay: int) -> Iterator[tuple[Frame, LeftHalf]]:
+        waiting: deque[Frame] = deque()
+        for frame in frames:
+            waiting.append(frame)
+            if len(waiting) > delay:
+                shown = waiting.popleft()
+                yield shown, self(shown.rgb)
+        yield from ((frame, self(frame.rgb)) for frame in waiting)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 20])
+def test_with_a_delay_every_picture_is_made_of_a_frame_and_its_own_matte(count: int) -> None:
+    sink = Recorder()
+    report = run_offline(frames(count), LateLeftHalf(), output_picture("alpha"), sink, delay=1)
+    assert [frame.index for _, frame in sink.written] == list(range(count))
+    assert all(image[0, 0] == frame.index for image, frame in sink.written)
+    assert (report.frames, report.stopped_early) == (count, False)
+
+
+def test_stop_with_a_delay_writes_the_frame_that_waits() -> None:
+    stop = threading.Event()
+    sink = Recorder(seconds=0.005)
+
+    def stop_after_five(count: int) -> None:
+        if count == 5:
+            stop.set()
+
+    picture = output_picture("alpha")
+    report = run_offline(frames(1000), LateLeftHalf(), picture, sink, delay=1, progress=stop_after_five, stop=stop)
+    assert report.stopped_early
+    assert [frame.index for _, frame in sink.written] == [0, 1, 2, 3, 4, 5]
+    assert sink.finished_early == 1
+
+
+def test_a_delay_needs_a_matter_that_can_wait() -> None:
+    with pytest.raises(ValueError, match="one frame at a time"):
+        run_offline(frames(3), left_half, output_picture("alpha"), Recorder(), delay=1)
 
 
 def test_opencv_is_left_with_one_thread() -> None:

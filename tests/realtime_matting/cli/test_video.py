@@ -1,5 +1,6 @@
 """``rtmatte video`` from file to file, with a real model and real files."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -131,6 +132,59 @@ def test_profile_prints_every_stage_and_the_memory(
     assert "MiB at end" in done.stdout
 
 
+@pytest.mark.parametrize("delay", [0, 1])
+def test_the_statistics_have_a_line_for_each_frame(
+    rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path, delay: int
+) -> None:
+    table = tmp_path / "stats.csv"
+    words = ("--stats", table, "--reuse", "--delay", delay, "--model", green_bundle)
+    done = rtmatte("video", video, tmp_path / "out.mp4", *words)
+    assert done.returncode == 0, done.stderr
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["frame"]) for row in rows] == list(range(15))
+    assert rows[0]["why"] == "refresh: first frame"
+    assert float(rows[0]["trimap_ms"]) > 0
+    reused = [row for row in rows if row["refresh"] == "0"]
+    assert reused
+    assert all(float(row["trimap_ms"]) == 0 for row in reused)
+    assert len(pictures_of(tmp_path / "out.mp4")) == 15
+
+
+def test_without_reuse_the_trimap_network_runs_for_every_frame(
+    rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "stats.csv"
+    done = rtmatte("video", video, tmp_path / "out.mp4", "--no-reuse", "--stats", table, "--model", green_bundle)
+    assert done.returncode == 0, done.stderr
+    with table.open(newline="") as file:
+        assert {row["why"] for row in csv.DictReader(file)} == {"refresh: every frame"}
+
+
+def test_the_statistics_can_be_a_picture(rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    plot = tmp_path / "stats.png"
+    done = rtmatte("video", video, tmp_path / "out.mp4", "--stats", plot, "--model", green_bundle)
+    assert done.returncode == 0, done.stderr
+    drawn = cv2.imread(str(plot))
+    assert drawn is not None
+    assert drawn.std() > 10
+
+
+def test_statistics_of_an_unknown_kind_or_over_an_input_are_refused(
+    rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path
+) -> None:
+    done = rtmatte("video", video, tmp_path / "out.mp4", "--stats", tmp_path / "stats.txt", "--model", green_bundle)
+    assert done.returncode == 2
+    assert ".csv" in done.stderr
+    picture = tmp_path / "beach.png"
+    cv2.imwrite(str(picture), np.full((96, 128, 3), 50, np.uint8))
+    before = picture.read_bytes()
+    words = ("--bg", picture, "--stats", picture, "--model", green_bundle)
+    assert rtmatte("video", video, tmp_path / "out.mp4", *words).returncode == 2
+    assert picture.read_bytes() == before
+
+
 def test_an_existing_output_is_replaced_when_the_new_one_is_complete(
     rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path
 ) -> None:
@@ -148,7 +202,7 @@ def test_an_existing_output_stays_as_it_was_when_the_run_fails(
     def failing(*_: object) -> None:
         raise EngineError("the device was lost")
 
-    monkeypatch.setattr("realtime_matting.matting.matter.fuse", failing)
+    monkeypatch.setattr("realtime_matting.matting.stream.fuse", failing)
     out = tmp_path / "out.mp4"
     out.write_bytes(b"old")
     before = sorted(tmp_path.iterdir())

@@ -1,11 +1,13 @@
 """One stream's mattes, through a real engine and a bundle whose answers are known."""
 
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from realtime_matting import Matter, Profile
+from realtime_matting import Frame, Matter, Profile
 from realtime_matting.errors import BundleError, InputError
 from realtime_matting.matting.matter import network_input
 from realtime_matting.models.registry import list_bundles
@@ -84,10 +86,65 @@ def test_an_unknown_model_lists_the_known_ones() -> None:
 
 def test_the_time_of_each_stage_is_added_up(green_bundle: Path) -> None:
     profile = Profile()
-    with Matter(green_bundle, threads=1, profile=profile) as matter:
+    with Matter(green_bundle, threads=1, profile=profile, reuse=True) as matter:
         matter(green_disc()[0])
         matter(green_disc()[0])
-    assert profile.calls == {"trimap": 2, "matting": 2, "refine": 2, "foreground": 2}
+    stages = ("motion", "trimap", "matting", "stability", "refine", "foreground")
+    assert profile.calls == {stage: 1 if stage == "trimap" else 2 for stage in stages}
+
+
+def test_each_frame_knows_its_own_times_and_shares(green_bundle: Path) -> None:
+    with Matter(green_bundle, threads=1, reuse=True) as matter:
+        first, second = matter(green_disc()[0]), matter(green_disc()[0])
+    assert "trimap" in first.milliseconds
+    assert "trimap" not in second.milliseconds
+    assert min(first.milliseconds.values()) > 0
+    assert first.matted == 1
+    assert second.matted < 1
+    assert 0 <= first.band < 0.1
+
+
+def frames(count: int) -> list[Frame]:
+    """The disc walks to the right."""
+    pictures = []
+    for index in range(count):
+        rgb, _ = green_disc()
+        pictures.append(Frame(np.roll(rgb, 3 * index, axis=1), index, Fraction(1, 30), index))
+    return pictures
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+@pytest.mark.parametrize("reuse", [True, False])
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_a_stream_gives_every_frame_once_with_its_own_matte(
+    green_bundle: Path, delay: int, reuse: bool, count: int
+) -> None:
+    given = frames(count)
+    with Matter(green_bundle, threads=1, reuse=reuse) as matter:
+        pairs = list(matter.stream(given, delay=delay))
+    assert [frame for frame, _ in pairs] == given
+    for frame, matte in pairs:
+        inside = (frame.rgb[..., 1] > 200) & (frame.rgb[..., 0] < 50)
+        assert np.abs(matte.alpha - inside).mean() < 0.01
+        assert (matte.foreground[matte.alpha == 1] == frame.rgb[matte.alpha == 1]).all()
+
+
+def test_with_a_delay_a_frame_waits_for_the_next_one_only(green_bundle: Path) -> None:
+    taken: list[int] = []
+
+    def source() -> Iterator[Frame]:
+        for frame in frames(4):
+            taken.append(frame.index)
+            yield frame
+
+    with Matter(green_bundle, threads=1) as matter:
+        for frame, _ in matter.stream(source(), delay=1):
+            assert max(taken) == min(frame.index + 1, 3)
+
+
+def test_only_one_frame_ahead_can_be_looked(green_bundle: Path) -> None:
+    with Matter(green_bundle, threads=1) as matter, pytest.raises(ValueError, match="0 or 1"):
+        list(matter.stream(frames(2), delay=2))
 
 
 def test_pictures_are_normalised_as_the_bundle_says(green_bundle: Path) -> None:

@@ -1,0 +1,177 @@
+"""What it brings to carry the trimap over time: reuse on against off, frame by frame in one run.
+
+    python benchmarks/temporal.py [--sets clips dancer] [--model shm-mobile] [--frames 60] [--delay 1]
+                                  [--baseline mediapipe] [--out out/temporal]
+
+Every frame is matted by both in turn, so that whatever else runs on the machine slows both alike. For each sequence:
+the trimap network's runs per frame, the share of the picture that the matting network was given, milliseconds in the
+networks and in all, MAD and dtSSD against the exact alpha (whole image, RVM's scale), and the ratios on : off.
+With --out, the figures of each frame as CSV.
+"""
+
+import argparse
+import csv
+import statistics
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime_matting import Frame, Matter
+from realtime_matting.cli.report import format_table
+from realtime_matting.matting.matter import Matte
+from realtime_matting.metrics import dtssd, mad
+from train.evaluation.baselines import Predictor, open_predictors
+from train.evaluation.sets import Clip, load_sets
+
+Alpha = NDArray[np.float32]
+NETWORKS = ("trimap", "matting")
+CARRYING = ("motion", "stability")
+
+
+class Track:
+    """The results of one way of matting on one sequence."""
+
+    def __init__(self) -> None:
+        self.alphas: list[NDArray[np.uint8]] = []
+        self.mattes: list[Matte] = []
+        self.errors: list[float] = []
+
+    def add(self, alpha: Alpha, truth: Alpha) -> None:
+        """The next frame's alpha; kept as bytes, for a sequence of floats would fill the memory."""
+        self.alphas.append(np.rint(alpha * 255).astype(np.uint8))
+        self.errors.append(mad(alpha, truth))
+
+    def flicker(self, truths: list[NDArray[np.uint8]]) -> float:
+        """dtSSD against the true alphas."""
+        return dtssd(map(as_float, self.alphas), map(as_float, truths))
+
+    def milliseconds(self, stages: tuple[str, ...]) -> float:
+        """Of these stages, a frame; without the first two frames, in which networks are compiled."""
+        return statistics.fmean(sum(m.milliseconds.get(stage, 0.0) for stage in stages) for m in self.mattes[2:])
+
+    @property
+    def trimap_runs(self) -> float:
+        """Runs of the trimap network per frame."""
+        return statistics.fmean(matte.why.startswith("refresh") for matte in self.mattes)
+
+    @property
+    def matted(self) -> float:
+        """Share of the picture that the matting network was given."""
+        return statistics.fmean(matte.matted for matte in self.mattes)
+
+
+def as_float(alpha: NDArray[np.uint8]) -> Alpha:
+    """Bytes to [0, 1]."""
+    return alpha * np.float32(1 / 255)
+
+
+def measure(
+    clip: Clip, on: Matter, off: Matter, delay: int, baseline: Predictor | None
+) -> tuple[Track, Track, Track, list[NDArray[np.uint8]]]:
+    """Both matters, and the baseline, over one sequence; the true alphas."""
+    tracks = Track(), Track(), Track()
+    carried, alone, other = tracks
+    truths: list[NDArray[np.uint8]] = []
+
+    def frames() -> Iterator[Frame]:
+        for index in range(clip.frames):
+            sample = clip.sample(index)
+            truths.append(np.rint(sample.truth * 255).astype(np.uint8))
+            matte = off(sample.image)
+            alone.add(matte.alpha, sample.truth)
+            alone.mattes.append(matte)
+            if baseline is not None:
+                other.add(baseline(sample.image), sample.truth)
+            yield Frame(sample.image, index, Fraction(1, 30), index)
+
+    on.reset()
+    if baseline is not None:
+        baseline.reset()
+    for frame, matte in on.stream(frames(), delay=delay):
+        carried.add(matte.alpha, as_float(truths[frame.index]))
+        carried.mattes.append(matte)
+    return (*tracks, truths)
+
+
+def write_frames(path: Path, on: Track, off: Track) -> None:
+    """One line a frame."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("frame", "why", "band", "matted", "network_ms", "network_ms_off", "mad", "mad_off"))
+        for index, (ours, theirs) in enumerate(zip(on.mattes, off.mattes, strict=True)):
+            times = [sum(m.milliseconds.get(stage, 0.0) for stage in NETWORKS) for m in (ours, theirs)]
+            numbers = (ours.band, ours.matted, *times, on.errors[index], off.errors[index])
+            writer.writerow((index, ours.why, *(f"{number:.4f}" for number in numbers)))
+
+
+def main() -> int:
+    """Run, print, and return the exit code: 1 where a bar of the whole is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/validation"))
+    parser.add_argument("--backgrounds", type=Path, default=Path("../shared/data/backgrounds/validation"))
+    parser.add_argument("--sets", nargs="+", default=["clips", "dancer"])
+    parser.add_argument("--model", default="shm-mobile")
+    parser.add_argument("--frames", type=int, help="at most so many of each sequence")
+    parser.add_argument("--delay", type=int, default=1)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--baseline", help="mediapipe, or mediapipe:landscape, :square, :pose")
+    parser.add_argument("--out", type=Path, help="folder for the figures of each frame")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    clips = [
+        clip
+        for one in load_sets(options.sets, options.data, options.backgrounds, limit=options.frames)
+        for clip in one.clips
+    ]
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+    rows: list[list[float]] = []
+    names: list[str] = []
+    with ExitStack() as stack:
+        on, off = (
+            stack.enter_context(Matter(options.model, threads=options.threads, foreground=False, reuse=reuse))
+            for reuse in (True, False)
+        )
+        baseline = stack.enter_context(open_predictors([], [options.baseline]))[0] if options.baseline else None
+        print(f"{on.describe()}, delay {options.delay}", flush=True)
+        for clip in clips:
+            carried, alone, other, truths = measure(clip, on, off, options.delay, baseline)
+            names.append(clip.name)
+            flicker, flicker_off = carried.flicker(truths), alone.flicker(truths)
+            network, network_off = carried.milliseconds(NETWORKS), alone.milliseconds(NETWORKS)
+            rows.append(
+                [
+                    carried.trimap_runs,
+                    carried.matted,
+                    network,
+                    network / network_off,
+                    (network + carried.milliseconds(CARRYING)) / network_off,
+                    statistics.fmean(carried.errors),
+                    statistics.fmean(carried.errors) / statistics.fmean(alone.errors),
+                    flicker,
+                    flicker / flicker_off,
+                    flicker / other.flicker(truths) if baseline is not None else np.nan,
+                ]
+            )
+            print(f"{clip.name}: {clip.frames} frames", flush=True)
+            if options.out is not None:
+                write_frames(options.out / f"{clip.name.replace(' ', '_')}.csv", carried, alone)
+    heads = ("sequence", "T-Net/frame", "matted", "net ms", "net ×", "net+carry ×", "MAD", "MAD ×", "dtSSD", "dtSSD ×")
+    whole = [float(np.mean([row[column] for row in rows])) for column in range(len(rows[0]))]
+    table = [
+        (name, *(f"{number:.2f}" for number in row)) for name, row in zip([*names, "mean"], [*rows, whole], strict=True)
+    ]
+    print(format_table((*heads, "dtSSD × baseline"), table, right_aligned=set(range(1, 11))))
+    bars = {"network time ≤ 0.5": whole[3] <= 0.5, "MAD ≤ 1.03": whole[6] <= 1.03, "dtSSD ≤ 0.8": whole[8] <= 0.8}
+    print("; ".join(f"{bar}: {'reached' if reached else 'missed'}" for bar, reached in bars.items()))
+    return int(not all(bars.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""A bundle's networks, and frames as these want them."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime_matting.engines import Engine, EngineName, Precision, open_engine
+from realtime_matting.matting.trimap import probabilities_from_alpha, resize_probabilities
+from realtime_matting.models.bundle import Bundle, Role, RoleSpec
+from realtime_matting.tiles import Rectangle
+
+FloatArray = NDArray[np.float32]
+Picture = TypeVar("Picture", NDArray[np.uint8], NDArray[np.float32])
+# Width of the unknown region that is laid around the matte of a one-step network, as a share of the picture's width.
+BAND = 0.012
+# Tiles in a batch. Per pixel, on one core: the whole frame 1, tiles of 128 pixels one by one 1.3, in a batch 1.05.
+_TOGETHER = 4
+
+
+class Networks:
+    """The networks of one bundle, opened.
+
+    Args:
+        bundle: what to open.
+        engine, threads, precision: see `open_engine`.
+    """
+
+    def __init__(self, bundle: Bundle, *, engine: EngineName, threads: int | None, precision: Precision | None) -> None:
+        self.roles = bundle.roles
+        self._engines: dict[Role, Engine] = {}
+        with ExitStack() as opened:
+            for role in bundle.roles:
+                self._engines[role] = open_engine(
+                    bundle.path(role), engine=engine, threads=threads, precision=precision
+                )
+                opened.callback(self._engines[role].close)
+            opened.pop_all()
+
+    @property
+    def engines(self) -> list[str]:
+        """The names of the engines, each once."""
+        return list(dict.fromkeys(engine.name for engine in self._engines.values()))
+
+    @property
+    def takes_tiles(self) -> bool:
+        """Whether parts of a frame are matted faster than the whole: not on a GPU, which has room for all at once."""
+        return "matting" in self._engines and "CPU" in self._engines["matting"].name
+
+    def work_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) at which a frame's alpha comes from the networks."""
+        return self.roles["matting" if "matting" in self.roles else "alpha"].scaled_size(width, height)
+
+    def shrink(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The frame at the larger of the networks' sizes, from which the smaller one's is made: as in training."""
+        return resize(rgb, max(spec.scaled_size(rgb.shape[1], rgb.shape[0]) for spec in self.roles.values()))
+
+    def trimap(self, rgb: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray | None]:
+        """Class probabilities (3, h, w); and the alpha (h, w) if that is what the network gives."""
+        if "trimap" in self._engines:
+            return self._run("trimap", rgb)[0], None
+        alpha = self._run("alpha", rgb)[0, 0]
+        return probabilities_from_alpha(alpha, max(1, round(BAND * alpha.shape[1]))), alpha
+
+    def matting(self, rgb: NDArray[np.uint8], probabilities: FloatArray) -> FloatArray:
+        """The matting network's alpha (h, w) before fusion, for probabilities (3, h, w) of its own size."""
+        size = self.roles["matting"].working_size(rgb.shape[1], rgb.shape[0])
+        padded = pad(probabilities.transpose(1, 2, 0), size).transpose(2, 0, 1)
+        alpha: FloatArray = self._run("matting", rgb, trimap=np.ascontiguousarray(padded)[None])[0, 0]
+        return alpha
+
+    def matting_tiles(
+        self, rgb: NDArray[np.uint8], probabilities: FloatArray, areas: Sequence[Rectangle]
+    ) -> list[FloatArray]:
+        """The same for areas of one size of a frame that is of the network's own size already.
+
+        Several at a time where the engine takes batches, always as many, for each number would be compiled anew.
+        """
+        engine, spec = self._engines["matting"], self.roles["matting"]
+        together = _TOGETHER if engine.name.startswith("OpenVINO") else 1
+        answers: list[FloatArray] = []
+        while len(answers) < len(areas):
+            left = len(areas) - len(answers)
+            # One too few is filled up: that costs less than running the rest one by one.
+            size = together if left >= together - 1 else 1
+            group = areas[len(answers) : len(answers) + size]
+            height, width = group[0].bottom - group[0].top, group[0].right - group[0].left
+            trimaps = np.empty((size, 3, height, width), np.float32)
+            pictures = np.empty_like(trimaps)
+            for index in range(size):
+                area = group[min(index, len(group) - 1)]
+                planes = pad(np.moveaxis(probabilities[(slice(None), *area.slices())], 0, 2), (width, height))
+                trimaps[index] = np.moveaxis(planes, 2, 0)
+                normalise(pad(rgb[area.slices()], (width, height)), spec, pictures[index])
+            alphas = next(iter(engine({"rgb": pictures, "trimap": trimaps}).values()))
+            answers += [alphas[index, 0].copy() for index in range(len(group))]
+        return answers
+
+    def _run(self, role: Role, rgb: NDArray[np.uint8], **others: FloatArray) -> FloatArray:
+        spec = self.roles[role]
+        outputs = self._engines[role]({"rgb": network_input(rgb, spec), **others})
+        width, height = spec.scaled_size(rgb.shape[1], rgb.shape[0])
+        return next(iter(outputs.values()))[..., :height, :width]
+
+    def close(self) -> None:
+        """Free the networks."""
+        for engine in self._engines.values():
+            engine.close()
+
+
+def at_size(probabilities: FloatArray, size: tuple[int, int]) -> FloatArray:
+    """(3, h, w) → (3, height, width) of ``size`` (width, height), never an engine's own memory."""
+    resized = resize_probabilities(probabilities, *size)
+    return resized.copy() if resized is probabilities else resized
+
+
+def network_input(rgb: NDArray[np.uint8], spec: RoleSpec) -> FloatArray:
+    """The frame at the network's size and normalised: float32 (1, 3, h, w)."""
+    scaled = resize(rgb, spec.scaled_size(rgb.shape[1], rgb.shape[0]))
+    width, height = spec.working_size(rgb.shape[1], rgb.shape[0])
+    planes = np.empty((1, 3, height, width), np.float32)
+    normalise(pad(scaled, (width, height)), spec, planes[0])
+    return planes
+
+
+def normalise(rgb: NDArray[np.uint8], spec: RoleSpec, planes: FloatArray) -> None:
+    """uint8 (h, w, 3) with the network's mean and deviation into ``planes``, float32 (3, h, w)."""
+    for channel in range(3):
+        scale = 1 / (255 * spec.std[channel])
+        np.multiply(rgb[..., channel], np.float32(scale), out=planes[channel])
+        if spec.mean[channel]:
+            planes[channel] -= np.float32(spec.mean[channel] / spec.std[channel])
+
+
+def resize(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3) → (height, width, 3) of ``size`` (width, height); the area filter where it shrinks."""
+    if size == (rgb.shape[1], rgb.shape[0]):
+        return rgb
+    shrinks = size[0] <= rgb.shape[1] and size[1] <= rgb.shape[0]
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def pad(picture: Picture, size: tuple[int, int]) -> Picture:
+    """(h, w, C) → (height, width, C) of ``size`` (width, height) by repeating the right and the bottom edge."""
+    height, width = picture.shape[:2]
+    if (width, height) == size:
+        return picture
+    border = (0, size[1] - height, 0, size[0] - width)
+    return cv2.copyMakeBorder(picture, *border, cv2.BORDER_REPLICATE)  # type: ignore[return-value]
