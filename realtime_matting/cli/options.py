@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 import typer
 
 OutputChoice = Literal["composite", "alpha", "foreground", "rgba"]
-EngineChoice = Literal["auto", "openvino", "onnxruntime"]
+EngineChoice = Literal[
+    "auto",
+    "openvino",
+    "onnxruntime",
+    "tensorrt",
+    "onnxruntime-cuda",
+    "onnxruntime-directml",
+    "onnxruntime-coreml",
+]
 
 DEFAULT_MODEL = "shm-mobile"
 
@@ -25,7 +33,7 @@ Background = Annotated[
 VideoOutput = Annotated[OutputChoice, typer.Option("--output", help=_OUTPUT_HELP)]
 ImageOutput = Annotated[OutputChoice | None, typer.Option("--output", help=_OUTPUT_HELP)]
 Model = Annotated[str, typer.Option("--model", metavar="NAME|FOLDER", help="Model bundle; see rtmatte models.")]
-Engine = Annotated[EngineChoice, typer.Option("--engine", help="What runs the networks.")]
+Engine = Annotated[EngineChoice, typer.Option("--engine", help="What runs the networks; see rtmatte doctor.")]
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads of the engine; it decides if not given.")
 ]

@@ -1,12 +1,24 @@
-"""What the runtime asks of anything that runs a network."""
+"""What the runtime asks of anything that runs a network, and the names of what can."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
+EngineName = Literal[
+    "auto",
+    "openvino",
+    "onnxruntime",
+    "tensorrt",
+    "onnxruntime-cuda",
+    "onnxruntime-directml",
+    "onnxruntime-coreml",
+]
+"""``onnxruntime`` computes on the CPU; ``tensorrt`` runs engines of TensorRT and of TensorRT for RTX."""
+Precision = Literal["f32", "bf16", "f16"]
+"""Of the arithmetic. Inputs and outputs are float32 in any case."""
 
 
 class Engine(Protocol):

@@ -9,13 +9,12 @@ import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import openvino as ov  # type: ignore[import-untyped]
 import openvino.properties as props  # type: ignore[import-untyped]
 import openvino.properties.hint as hints  # type: ignore[import-untyped]
 
-from realtime_matting.engines.base import FloatArray
+from realtime_matting.engines.base import FloatArray, Precision
 from realtime_matting.engines.checks import check_inputs, in_one_line
 from realtime_matting.errors import EngineError
 
@@ -45,10 +44,10 @@ class OpenVinoEngine:
         EngineError: the file cannot be read, or this CPU does not have the precision.
     """
 
-    def __init__(
-        self, onnx_path: Path, *, threads: int | None = None, precision: Literal["f32", "bf16"] | None = None
-    ) -> None:
+    def __init__(self, onnx_path: Path, *, threads: int | None = None, precision: Precision | None = None) -> None:
         core = _core()
+        if precision == "f16":
+            raise EngineError("OpenVINO: computes in f32 or bf16 on the CPU, not in f16; use one of those")
         if precision == "bf16" and "BF16" not in core.get_property("CPU", props.device.capabilities):
             raise EngineError("OpenVINO: this CPU has no bf16 instructions; use precision f32 or leave it out")
         self._config = {

@@ -113,11 +113,11 @@ def test_a_missing_file_and_wrong_options_are_refused(tmp_path):
     path = write_network(tmp_path)
     with pytest.raises(EngineError, match="no such file"):
         open_engine(tmp_path / "none.onnx")
-    with pytest.raises(InputError, match="choose auto, openvino or onnxruntime"):
+    with pytest.raises(InputError, match="choose auto, openvino, onnxruntime, tensorrt, "):
         open_engine(path, engine="tensorflow")
     with pytest.raises(InputError, match="threads is 0"):
         open_engine(path, threads=0)
-    with pytest.raises(InputError, match="choose f32 or bf16"):
+    with pytest.raises(InputError, match="choose f32, bf16 or f16"):
         open_engine(path, precision="f8")
 
 
