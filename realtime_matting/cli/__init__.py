@@ -12,11 +12,14 @@ from typing import Annotated
 import typer
 
 from realtime_matting import __version__
+from realtime_matting.cli.ctl import ctl
 from realtime_matting.cli.demo import demo
+from realtime_matting.cli.doctor import doctor
 from realtime_matting.cli.image import image
 from realtime_matting.cli.models import models
 from realtime_matting.cli.signals import leave_on_signal
 from realtime_matting.cli.video import video
+from realtime_matting.cli.webcam import webcam
 from realtime_matting.errors import MattingError
 
 _LOG = logging.getLogger("realtime_matting")
@@ -32,7 +35,10 @@ app = typer.Typer(
 app.command()(video)
 app.command()(image)
 app.command()(models)
+app.command()(webcam)
+app.command()(ctl)
 app.command()(demo)
+app.command()(doctor)
 
 
 class _Settings:

@@ -1,0 +1,153 @@
+"""The background of a live run: changed while frames are under way, and never the room by mistake."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime_matting.compositing.backgrounds import Background, open_background
+from realtime_matting.errors import InputError, MattingError
+
+Rgb = NDArray[np.uint8]
+
+_GREY = 40
+"""Of the picture that goes out where a background is made from the frame and there must be no frame."""
+_WAIT = 0.02
+"""Seconds to wait for a background that is busy behind another frame, before plain grey goes out instead."""
+_BLUR_STEP = 0.1
+
+
+class Backdrop:
+    """The backgrounds the user may choose from, one of which is shown.
+
+    A change is complete or does not happen: what cannot be opened leaves the old background in place. A file that is
+    spoilt while it is shown stays on with its last good picture.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[str],
+        say: Callable[[str], None],
+        opener: Callable[[str], Background] = open_background,
+    ) -> None:
+        """Open the first of ``specs``; see ``open_background``.
+
+        Raises:
+            InputError: it cannot be used, or there is none.
+        """
+        if not specs:
+            raise InputError("no background is given; for example --bg blur")
+        self._specs = list(specs)
+        self._say = say
+        self._opener = opener
+        self._lock = threading.Lock()
+        self._spec = self._specs[0]
+        self._shown = opener(self._spec)
+        self._stamp = _stamp(self._spec)
+        self._last: Rgb | None = None
+        self._latest = 0.0
+        self._failing = False
+
+    @property
+    def spec(self) -> str:
+        """What is shown now, as the user described it."""
+        return self._spec
+
+    def at(self, time: float, frame: Rgb, alpha: NDArray[np.float32]) -> Rgb:
+        """The background of one frame; see ``Background.at``."""
+        with self._lock:
+            return self._at(time, frame, alpha)
+
+    def alone(self, time: float, width: int, height: int) -> Rgb:
+        """The background without any frame, uint8 (height, width, 3): what goes out where there is no matte."""
+        grey = np.full((height, width, 3), _GREY, np.uint8)
+        if not self._lock.acquire(timeout=_WAIT):
+            return grey
+        try:
+            return self._at(time, grey, np.zeros((height, width), np.float32))
+        finally:
+            self._lock.release()
+
+    def _at(self, time: float, frame: Rgb, alpha: NDArray[np.float32]) -> Rgb:
+        self._latest = max(self._latest, time)  # a video would begin again for a time that has passed
+        try:
+            picture = self._shown.at(self._latest, frame, alpha)
+        except Exception as error:  # whatever a spoilt file does to a decoder must not end a call
+            if self._last is None or self._last.shape != frame.shape:
+                raise
+            if not self._failing:
+                self._say(f"{error}; the last picture of the background stays")
+            self._failing = True
+            return self._last
+        self._failing = False
+        # Only a picture that holds nothing of the frame may be shown again.
+        self._last = picture if _is_file(self._spec) else None
+        return picture
+
+    def show(self, spec: str) -> None:
+        """Change to another background.
+
+        Raises:
+            InputError: it cannot be used; the old one stays.
+        """
+        stamp = _stamp(spec)  # before it is read: what is written meanwhile is seen as a change later
+        opened = self._opener(spec)
+        with self._lock:
+            old, self._shown, self._spec, self._stamp = self._shown, opened, spec, stamp
+            self._last, self._failing = None, False
+        old.close()
+
+    def next(self) -> None:
+        """Change to the one after it in the list, which is its first where another was chosen by hand."""
+        index = self._specs.index(self._spec) if self._spec in self._specs else -1
+        self.show(self._specs[(index + 1) % len(self._specs)])
+
+    def reload(self) -> None:
+        """Open the one that is shown again."""
+        self.show(self._spec)
+
+    def reload_if_changed(self) -> None:
+        """Open a file again that was changed since; one that cannot be used any more is told, the old one stays."""
+        stamp = _stamp(self._spec)
+        if stamp == self._stamp or stamp is None:
+            return
+        try:
+            self.reload()
+        except MattingError as error:
+            self._stamp = stamp
+            self._say(f"{error}; the old background stays")
+
+    def blur(self, strength: float) -> None:
+        """Blur the room, 0.05 (slightly) to 1."""
+        self.show(f"blur:{min(1.0, max(0.05, strength)):.2f}")
+
+    def blur_more(self, steps: int) -> None:
+        """Blur more (positive) or less; from half strength where another background is shown."""
+        strength = 0.5
+        if self._spec.startswith("blur:"):
+            strength = float(self._spec.partition(":")[2])
+        elif self._spec != "blur":
+            steps = 0
+        self.blur(strength + steps * _BLUR_STEP)
+
+    def close(self) -> None:
+        """Free what the background holds."""
+        with self._lock:
+            self._shown.close()
+
+
+def _is_file(spec: str) -> bool:
+    return spec != "none" and spec.partition(":")[0] != "blur" and not spec.startswith("#")
+
+
+def _stamp(spec: str) -> tuple[int, int, int] | None:
+    """What changes when a file is replaced or written to; None where the background is no file."""
+    if not _is_file(spec):
+        return None
+    try:
+        status = Path(spec).stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,0 +1,45 @@
+"""One place between two threads in which only the newest thing waits."""
+
+import threading
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Slot(Generic[T]):
+    """The producer never waits, the consumer never gets anything but the newest.
+
+    A queue, however short, adds the time its items wait to the latency; here what is late is replaced instead.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._item: T | None = None
+        self._closed = False
+
+    def put(self, item: T) -> bool:
+        """Leave ``item`` for the consumer; True where it displaced one that was never taken."""
+        with self._changed:
+            displaced = self._item is not None
+            self._item = item
+            self._changed.notify()
+            return displaced
+
+    def take(self, timeout: float) -> T | None:
+        """The newest item, waited for up to ``timeout`` seconds; None when there is none, or after ``close``."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._item is not None or self._closed, timeout)
+            item, self._item = self._item, None
+            return item
+
+    def clear(self) -> bool:
+        """Throw away what waits; True where there was something."""
+        with self._changed:
+            had, self._item = self._item is not None, None
+            return had
+
+    def close(self) -> None:
+        """Wake whoever waits in ``take``; what waits can still be taken, and nobody waits any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

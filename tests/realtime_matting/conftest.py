@@ -1,0 +1,203 @@
+"""Stand-ins of the live tests: a camera that does what it is told, and a sink that keeps all it was sent."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from realtime_matting.backdrop import Backdrop
+from realtime_matting.live import LiveRun
+from realtime_matting.live_matting import LiveOptions
+from realtime_matting.sources.live_base import CameraError, CameraGone, Shot
+
+Rgb = NDArray[np.uint8]
+
+WIDTH, HEIGHT = 96, 64
+PERSON = (20, 230, 30)
+ROOM = (200, 40, 180)
+BEACH = (0, 0, 160)
+
+
+def person_in_room(width: int = WIDTH, height: int = HEIGHT, shift: int = 0) -> Rgb:
+    """RGB uint8 (height, width, 3): a green ball in a magenta room."""
+    rgb = np.full((height, width, 3), ROOM, np.uint8)
+    return cv2.circle(rgb, (width // 2 + shift, height // 2), height // 4, PERSON, -1)
+
+
+@dataclass(frozen=True)
+class GreenMatte:
+    alpha: NDArray[np.float32]
+    foreground: Rgb
+
+
+def green_matte(rgb: Rgb) -> GreenMatte:
+    """Green things are people."""
+    return GreenMatte((rgb[..., 1] > 128).astype(np.float32), rgb)
+
+
+@dataclass
+class FakeCamera:
+    """Plays a script, a step every ``period`` seconds, and its last step for ever.
+
+    A step is a picture; None for a moment without one; "damaged"; or an exception, which is raised.
+    """
+
+    script: Iterable[object]
+    period: float = 0.01
+    name: str = "fake"
+    size: tuple[int, int] = (WIDTH, HEIGHT)
+    fps: float = 100.0
+    damaged: int = 0
+    closed: bool = False
+    given: int = 0
+    _steps: list[object] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._steps = list(self.script)
+
+    def read(self, timeout: float) -> Shot | None:
+        assert not self.closed, "a closed camera was read"
+        time.sleep(self.period)
+        step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
+        if isinstance(step, BaseException):
+            raise step
+        if isinstance(step, np.ndarray):
+            self.given += 1
+            return Shot(step, time.monotonic())
+        self.damaged += step == "damaged"
+        return None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class KeepingSink:
+    """Keeps every picture with its time."""
+
+    name = "kept"
+    private = False
+
+    def __init__(self) -> None:
+        self.pictures: list[Rgb] = []
+        self.times: list[float] = []
+        self.is_watched = True
+        self.tolerance = 0
+
+    def send(self, rgb: Rgb, time: float) -> None:
+        self.pictures.append(rgb.copy())
+        self.times.append(time)
+
+    def watched(self) -> bool:
+        return self.is_watched
+
+    def close(self) -> None:
+        pass
+
+    def composites(self) -> int:
+        """How many pictures show the person."""
+        return sum(self.shows(picture, PERSON) for picture in self.pictures)
+
+    def shows(self, picture: Rgb, colour: tuple[int, int, int]) -> bool:
+        """Whether any pixel has this colour, to within ``tolerance``."""
+        return bool((np.abs(picture.astype(np.int16) - colour) <= self.tolerance).all(-1).any())
+
+
+class Live:
+    """A live run with stand-ins around it, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.sink = KeepingSink()
+        self.said: list[str] = []
+        self.reopened: list[object] = []
+
+    def reopen(self) -> FakeCamera:
+        """Hand out what is in ``reopened``: cameras, or errors to raise."""
+        item = self.reopened.pop(0) if self.reopened else CameraError("fake: still gone")
+        if isinstance(item, FakeCamera):
+            return item
+        assert isinstance(item, BaseException)
+        raise item
+
+    def start(
+        self,
+        camera: FakeCamera,
+        *,
+        background: str = "#0000A0",
+        matte: Callable[[Rgb], GreenMatte] = green_matte,
+        sinks: list[object] | None = None,
+        **options: object,
+    ) -> LiveRun:
+        self.backdrop = Backdrop([background], self.said.append)
+        self.run = LiveRun(
+            camera,
+            self.reopen,
+            {"only": matte},
+            self.backdrop,
+            [self.sink] if sinks is None else sinks,
+            LiveOptions(**{"size": (WIDTH, HEIGHT), "fps": 100.0, "preset": "only"} | options),
+            say=self.said.append,
+        )
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+        return self.run
+
+    def _work(self) -> None:
+        try:
+            self.report = self.run.run()
+        except BaseException as error:
+            self.error = error
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+        """Wait until something is so; fails when it never is."""
+        give_up = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < give_up, f"it never came about; said: {self.said}"
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        """End the run and wait for it."""
+        self.run.stop()
+        self._thread.join(5)
+        assert not self._thread.is_alive()
+        self.backdrop.close()
+
+    def assert_never_raw(self) -> None:
+        """No picture that went out holds a pixel of the room."""
+        assert self.sink.pictures
+        for number, picture in enumerate(self.sink.pictures):
+            assert not self.sink.shows(picture, ROOM), f"picture {number} shows the room"
+
+
+@pytest.fixture
+def live() -> Iterable[Live]:
+    """A live run that leaves no thread behind, and never shows the room."""
+    before = set(threading.enumerate())
+    made = Live()
+    yield made
+    if hasattr(made, "run"):
+        made.stop()
+        made.assert_never_raw()
+    left = [thread for thread in set(threading.enumerate()) - before if thread.is_alive()]
+    assert not left, f"threads are left: {left}"
+
+
+@pytest.fixture
+def fakes() -> type:
+    """The stand-ins by name, for tests that make their own."""
+
+    class Fakes:
+        Camera = FakeCamera
+        Gone = CameraGone
+        person = staticmethod(person_in_room)
+        matte = staticmethod(green_matte)
+        Matte = GreenMatte
+        PERSON, ROOM, BEACH = PERSON, ROOM, BEACH
+        size = (WIDTH, HEIGHT)
+
+    return Fakes

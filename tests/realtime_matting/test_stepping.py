@@ -1,0 +1,94 @@
+"""When a preset steps down, and when up again."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_matting.stepping import Stepper
+
+NAMES = ["quality", "balanced", "fast"]
+PERIOD = 1 / 30
+
+
+class Machine:
+    """A machine on which a frame of each preset takes its own time; frames come at 30 per second."""
+
+    def __init__(self, stepper: Stepper, seconds: dict[str, float]) -> None:
+        self.stepper = stepper
+        self.seconds = seconds
+        self.now = 0.0
+        self.changes: list[tuple[float, str]] = []
+
+    def work(self, duration: float) -> None:
+        end = self.now + duration
+        while self.now < end:
+            spent = self.seconds[self.stepper.name]
+            self.now += max(spent, PERIOD)
+            change = self.stepper.observe(self.now, spent)
+            if change is not None:
+                self.changes.append((self.now, change))
+
+
+def test_a_preset_that_keeps_the_pace_without_room_to_spare_stays() -> None:
+    machine = Machine(Stepper(NAMES, "balanced", PERIOD), {"quality": 0.05, "balanced": 0.025, "fast": 0.01})
+    machine.work(300)
+    assert machine.changes == []
+
+
+def test_a_preset_that_is_too_slow_gives_way_within_three_seconds() -> None:
+    machine = Machine(Stepper(NAMES, "balanced", PERIOD), {"quality": 0.1, "balanced": 0.05, "fast": 0.02})
+    machine.work(3)
+    assert machine.stepper.name == "fast"
+    assert machine.changes[0][1] == "preset balanced → fast: a frame takes 50 ms of 33"
+
+
+def test_the_last_preset_stays_when_it_is_too_slow_as_well() -> None:
+    machine = Machine(Stepper(NAMES, "fast", PERIOD), {"quality": 0.3, "balanced": 0.2, "fast": 0.1})
+    machine.work(60)
+    assert machine.changes == []
+
+
+def test_a_burden_that_goes_away_is_noticed() -> None:
+    seconds = {"quality": 0.08, "balanced": 0.05, "fast": 0.025}
+    machine = Machine(Stepper(NAMES, "balanced", PERIOD), seconds)
+    machine.work(10)
+    assert machine.stepper.name == "fast"
+    machine.seconds = {"quality": 0.04, "balanced": 0.025, "fast": 0.0125}
+    machine.work(15)
+    assert machine.stepper.name == "balanced"
+
+
+def test_going_to_and_fro_becomes_rarer() -> None:
+    # Easy at "fast", too slow at "balanced": nothing in between exists.
+    machine = Machine(Stepper(NAMES, "fast", PERIOD), {"quality": 0.1, "balanced": 0.05, "fast": 0.01})
+    machine.work(600)
+    tries = [when for when, change in machine.changes if "→ balanced" in change]
+    gaps = [after - before for before, after in itertools.pairwise(tries)]
+    assert len(tries) <= 8
+    assert gaps == sorted(gaps)
+    assert machine.stepper.name == "fast" or machine.now - machine.changes[-1][0] < 5
+
+
+def test_the_first_frames_after_a_change_do_not_count() -> None:
+    stepper = Stepper(NAMES, "balanced", PERIOD)
+    for number in range(3):
+        assert stepper.observe(number * 2.0, 2.0) is None
+    machine = Machine(stepper, {"quality": 0.1, "balanced": 0.025, "fast": 0.01})
+    machine.now = 6.0
+    machine.work(30)
+    assert machine.changes == []
+
+
+@pytest.mark.parametrize("start", NAMES)
+@given(times=st.lists(st.floats(0.001, 0.3), min_size=1, max_size=400))
+def test_whatever_the_times_the_preset_moves_one_step_at_a_time(start: str, times: list[float]) -> None:
+    stepper = Stepper(NAMES, start, PERIOD)
+    now, index = 0.0, NAMES.index(start)
+    for spent in times:
+        now += max(spent, PERIOD)
+        change = stepper.observe(now, spent)
+        after = NAMES.index(stepper.name)
+        assert abs(after - index) == (change is not None)
+        index = after
