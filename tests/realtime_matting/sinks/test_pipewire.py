@@ -73,6 +73,15 @@ def reader(out: Path, frames: int, environment: dict[str, str], node: str = "rtm
     return subprocess.Popen(["gst-launch-1.0", "-q", *pipeline.split()], env=environment, stderr=subprocess.DEVNULL)
 
 
+def read_all(process: "subprocess.Popen[bytes]") -> int:
+    """Its exit status when it has read everything; a reader that waits for ever is killed."""
+    try:
+        return process.wait(30)
+    finally:
+        process.kill()
+        process.wait()
+
+
 def pictures_in(path: Path, width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.uint8]:
     return np.fromfile(path, np.uint8).reshape(-1, height, width, 3)
 
@@ -115,7 +124,7 @@ def test_another_program_reads_what_was_sent_in_order(
     feeder: Feeder, in_session: dict[str, str], tmp_path: Path
 ) -> None:
     out = tmp_path / "read.rgb"
-    assert reader(out, 40, in_session).wait(30) == 0
+    assert read_all(reader(out, 40, in_session)) == 0
     pictures = pictures_in(out)
     assert len(pictures) == 40
     colour = pictures[:, 20:-20, WIDTH // 2 + 20 : -20].astype(int)
@@ -132,12 +141,16 @@ def test_it_tells_when_somebody_reads_and_when_nobody_does(
     feeder: Feeder, in_session: dict[str, str], tmp_path: Path
 ) -> None:
     assert not feeder.sink.watched()
-    with reader(tmp_path / "read.rgb", 60, in_session) as process:
-        give_up = time.monotonic() + 10
+    process = reader(tmp_path / "read.rgb", 60, in_session)
+    try:
+        give_up = time.monotonic() + 20
         while not feeder.sink.watched():
             assert time.monotonic() < give_up
             time.sleep(0.01)
         process.wait(30)
+    finally:
+        process.kill()  # a reader that never got a frame would wait for ever
+        process.wait()
     give_up = time.monotonic() + 5
     while feeder.sink.watched():
         assert time.monotonic() < give_up
