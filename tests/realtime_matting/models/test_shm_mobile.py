@@ -51,7 +51,8 @@ def test_the_person_is_kept_and_the_room_is_not(
 
 def test_a_beach_without_people_stays_empty(matter: Matter) -> None:
     alpha = matter(frame("beach.jpg", 0)).alpha
-    assert alpha.mean() < 0.01
+    assert alpha.mean() < 0.02
+    assert (alpha > 0.5).mean() < 0.01
 
 
 def test_both_engines_agree(matter: Matter) -> None:
