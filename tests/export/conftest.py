@@ -1,11 +1,13 @@
 """A small Semantic Human Matting network, as a checkpoint on disk."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from export.networks import ExportSource, open_export_source
 from train.checkpoints import Checkpoint, save_checkpoint
 from train.networks import NETWORKS
 from train.networks.mnet import MNet
@@ -42,6 +44,12 @@ def small_shm() -> SHM:
     return SHM(SmallTNet(), m_net, trimap_long_side=65, matting_long_side=100)
 
 
+@pytest.fixture(scope="session")
+def lively() -> Callable[[nn.Module], nn.Module]:
+    """:func:`make_lively`."""
+    return make_lively
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """These networks are too small to share between threads."""
@@ -60,3 +68,9 @@ def small_checkpoint(tmp_path_factory) -> Path:
         patch.setitem(NETWORKS, "small-shm", small_shm)
         save_checkpoint(folder, Checkpoint("small-shm", "end_to_end", 1, {}), weights, None, None)
         yield folder
+
+
+@pytest.fixture(scope="session")
+def small_source(small_checkpoint) -> ExportSource:
+    """Its networks, traced for TensorRT once for all tests."""
+    return open_export_source(small_checkpoint)
