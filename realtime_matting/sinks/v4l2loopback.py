@@ -27,7 +27,7 @@ def _open(back_end: str, width: int, height: int, fps: float, device: str | None
         RuntimeError: from pyvirtualcam, with the reason.
     """
     try:
-        import pyvirtualcam  # type: ignore[import-untyped]
+        import pyvirtualcam
     except ImportError as error:
         raise MissingExtraError(f"{back_end} needs pyvirtualcam, which", "virtualcam") from error
     return pyvirtualcam.Camera(
