@@ -1,12 +1,13 @@
 """Batch norm over several processes."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 
 from train.shared_norm import SharedBatchNorm2d, share_batch_norm
@@ -43,22 +44,28 @@ def test_one_process_gets_what_plain_batch_norm_gives() -> None:
     torch.testing.assert_close(plain.eval()(x), shared.eval()(x))
 
 
-def half(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    network = make()
-    share_batch_norm(network)
-    x = torch.load(f"{folder}/x.pt")[2 * rank : 2 * rank + 2]
-    y = network(x)
-    y.square().mean().backward()
-    torch.save([y.detach(), *(p.grad for p in network.parameters())], f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+HALF = """
+import sys, torch, torch.distributed as dist
+from torch import nn
+from train.shared_norm import share_batch_norm
+rank, folder = int(sys.argv[1]), sys.argv[2]
+torch.set_num_threads(1)
+dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+torch.manual_seed(0)
+network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 1, 3))
+share_batch_norm(network)
+y = network(torch.load(f"{folder}/x.pt")[2 * rank : 2 * rank + 2])
+y.square().mean().backward()
+torch.save([y.detach(), *(p.grad for p in network.parameters())], f"{folder}/{rank}.pt")
+dist.destroy_process_group()
+"""
 
 
 def test_two_processes_with_half_a_batch_each_give_what_one_with_the_whole_gives(tmp_path: Path) -> None:
     x = torch.randn(4, 3, 9, 8) + torch.arange(4)[:, None, None, None]  # halves of different mean
     torch.save(x, tmp_path / "x.pt")
-    mp.spawn(half, (str(tmp_path),), nprocs=2)
+    halves = [subprocess.Popen([sys.executable, "-c", HALF, str(rank), str(tmp_path)]) for rank in (0, 1)]
+    assert [process.wait(100) for process in halves] == [0, 0]
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     whole = make()
     y = whole(x)

@@ -182,6 +182,7 @@ def real_file(folder: Path, content: bytes) -> EngineFile:
 
 
 def test_a_real_engine_without_a_driver_is_refused_in_one_line(real_engine, tmp_path):
+    pytest.importorskip("cuda.bindings")
     from realtime_matting.engines.availability import driver_is_installed
 
     if driver_is_installed():
