@@ -25,24 +25,23 @@ class HardPeople:
         self.share, self.seed, self.batch_size = share, seed, batch_size
         # block → [people's sample number, loss] of each of its samples
         self._seen: dict[int, list[tuple[int, float]]] = {}
-        self._shown: dict[int, int] = {}
 
     def choose(self, index: int) -> int:
-        """The sample number whose people sample ``index`` shows (itself, if none is to be replaced)."""
-        block = index // self.batch_size // BLOCK
+        """The sample number whose people sample ``index`` shows (itself, if none is to be replaced).
+
+        Follows from the losses of block *b − 2* alone, so that every process knows what the others show.
+        """
+        before = self._seen.get(index // self.batch_size // BLOCK - 2)
         rng = np.random.Generator(np.random.Philox(key=self.seed + 3, counter=index))
-        people = index
-        before = self._seen.get(block - 2)
-        if before and rng.random() < self.share:
-            hardest = sorted(before, key=lambda seen: (-seen[1], seen[0]))[: max(1, int(HARDEST * len(before)))]
-            people = hardest[rng.integers(len(hardest))][0]
-        self._shown[index] = people
-        return people
+        if not before or rng.random() >= self.share:
+            return index
+        hardest = sorted(before, key=lambda seen: (-seen[1], seen[0]))[: max(1, int(HARDEST * len(before)))]
+        return hardest[rng.integers(len(hardest))][0]
 
     def record(self, index: int, loss: float) -> None:
         """Remember the loss of sample ``index``; blocks that no later one looks at are forgotten."""
         block = index // self.batch_size // BLOCK
-        self._seen.setdefault(block, []).append((self._shown.pop(index, index), loss))
+        self._seen.setdefault(block, []).append((self.choose(index), loss))
         for old in [b for b in self._seen if b < block - 2]:
             del self._seen[old]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -166,7 +167,7 @@ class Run:
                 state = optimizer if name == "last" else None
                 try:
                     save_checkpoint(self.out / name, about, weights_in_use(), raw, state)
-                except Exception as error:  # safetensors reports a full disk by an error type of its own
+                except (OSError, SafetensorError) as error:
                     raise OutputError(
                         f"{self.out / name}: step {step} could not be saved ({error}); the checkpoint before it is "
                         "still there: free some space, then --resume"

@@ -42,6 +42,20 @@ def test_a_restored_state_draws_the_same_people() -> None:
     assert run_block(again, 3) == run_block(hard, 3)
 
 
+def test_a_process_knows_what_people_the_others_have_shown() -> None:
+    """Each process draws for its own samples but hears the losses of all."""
+    alone, shared = (HardPeople(0.7, seed=4, batch_size=BATCH) for _ in range(2))
+    for block in range(4):
+        run_block(alone, block)
+        first = block * BLOCK * BATCH
+        for index in range(first, first + BLOCK * BATCH):
+            if index % 2:
+                shared.choose(index)
+        for offset in range(BLOCK * BATCH):
+            shared.record(first + offset, 5.0 if 10 <= offset < 20 else 0.1)
+    assert shared.state() == alone.state()
+
+
 def test_the_sampler_gives_each_sample_with_its_people() -> None:
     hard = HardPeople(1.0, seed=1, batch_size=BATCH)
     for block in (0, 1):
