@@ -5,7 +5,7 @@ the people of one of the hardest samples of block *b − 2*: that block is over 
 so that a run is repeatable and can be resumed.
 """
 
-import numpy as np
+from train.data.generators import HARD, generator
 
 BLOCK = 100
 """Steps of a block; loaders must not work further ahead than this."""
@@ -32,7 +32,7 @@ class HardPeople:
         Follows from the losses of block *b − 2* alone, so that every process knows what the others show.
         """
         before = self._seen.get(index // self.batch_size // BLOCK - 2)
-        rng = np.random.Generator(np.random.Philox(key=self.seed + 3, counter=index))
+        rng = generator(self.seed, index, HARD)
         if not before or rng.random() >= self.share:
             return index
         hardest = sorted(before, key=lambda seen: (-seen[1], seen[0]))[: max(1, int(HARDEST * len(before)))]

@@ -27,6 +27,7 @@ from train.data import augment
 from train.data.augment import Rng, chance
 from train.data.compose import Composite, compose, cover, soft_window
 from train.data.config import DataConfig
+from train.data.generators import BATCH, PEOPLE, SAMPLE, generator
 from train.data.records import (
     Foreground,
     MaskPair,
@@ -236,11 +237,11 @@ class MattingSamples(Dataset[dict[str, Any]]):
         index, people_index = index if isinstance(index, tuple) else (index, index)
         if index >= self.length:
             raise IndexError(index)
-        rng = np.random.Generator(np.random.Philox(key=self.seed, counter=index))
-        people_rng = np.random.Generator(np.random.Philox(key=self.seed + 2, counter=people_index))
+        rng = generator(self.seed, index, SAMPLE)
+        people_rng = generator(self.seed, people_index, PEOPLE)
         step = index // self.batch_size
         # What must be equal within a batch is drawn from the batch's own generator.
-        shared = np.random.Generator(np.random.Philox(key=self.seed + 1, counter=step))
+        shared = generator(self.seed, step, BATCH)
         spec = self.spec
         hardness = spec.hardness(step)
         if spec.kind == "crop":

@@ -8,8 +8,8 @@ from train.data.__main__ import app
 
 @pytest.mark.parametrize(
     "command",
-    ["check", "composite", "synthesize", "teach", "preview", "lists foregrounds", "lists backgrounds", "lists pairs",
-     "lists verify"],
+    ["check", "composite", "synthesize", "teach", "portraits", "preview", "lists foregrounds", "lists backgrounds",
+     "lists pairs", "lists verify"],
 )  # fmt: skip
 def test_every_command_explains_itself(command: str) -> None:
     done = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200"})

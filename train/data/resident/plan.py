@@ -12,6 +12,7 @@ from realtime_matting.errors import InputError
 from train.data import augment
 from train.data.augment import Rng, chance
 from train.data.dataset import ASPECTS, MATTING_CANVASES, TRIMAP_SIZES, MattingSamples, larger, same_area
+from train.data.generators import BATCH, PEOPLE, SAMPLE, generator
 from train.data.placement import draw_placement
 from train.data.resident.atlas import Map, choose_level
 from train.data.resident.draws import (
@@ -88,7 +89,7 @@ def draw_plan(samples: MattingSamples, indices: Sequence[Index]) -> Plan:
     pairs = [index if isinstance(index, tuple) else (index, index) for index in indices]
     spec, seed = samples.spec, samples.seed
     step = pairs[0][0] // samples.batch_size
-    shared = np.random.Generator(np.random.Philox(key=seed + 1, counter=step))
+    shared = generator(seed, step, BATCH)
     if spec.kind == "crop":
         plan = Plan(spec.crop, spec.crop)
     elif sizes := spec.sizes or (TRIMAP_SIZES if spec.kind == "trimap" else ()):
@@ -99,8 +100,8 @@ def draw_plan(samples: MattingSamples, indices: Sequence[Index]) -> Plan:
     for index, people_index in pairs:
         if index >= samples.length:
             raise IndexError(index)
-        rng = np.random.Generator(np.random.Philox(key=seed, counter=index))
-        people_rng = np.random.Generator(np.random.Philox(key=seed + 2, counter=people_index))
+        rng = generator(seed, index, SAMPLE)
+        people_rng = generator(seed, people_index, PEOPLE)
         if masks and chance(rng, samples.config.masks_share):
             _plan_mask(plan, samples, rng)
         else:
