@@ -36,17 +36,23 @@ def tone_curve(rng: Rng, strength: float = 1.0) -> tuple[NDArray[np.float32], fl
 def apply_tone(picture: NDArray[np.uint8], table: NDArray[np.float32], saturation: float) -> Image:
     """Apply a look of :func:`tone_curve` to a uint8 (H, W, 3) picture."""
     quantized = np.clip(table * 255 + 0.5, 0, 255).astype(np.uint8)[None]
-    toned = cv2.LUT(picture, np.ascontiguousarray(quantized)).astype(np.float32) * np.float32(1 / 255)
-    grey = cv2.cvtColor(toned, cv2.COLOR_RGB2GRAY)[..., None]
-    return np.clip(grey + np.float32(saturation) * (toned - grey), 0, 1)
+    toned = cv2.LUT(picture, np.ascontiguousarray(quantized)).astype(np.float32)
+    # grey + saturation·(colour − grey) as one matrix; the rows are Rec. 601 luma.
+    grey = np.tile(np.float32([0.299, 0.587, 0.114]), (3, 1))
+    matrix = (grey + np.float32(saturation) * (np.eye(3, dtype=np.float32) - grey)) * np.float32(1 / 255)
+    mixed = cv2.transform(toned, matrix)
+    return np.clip(mixed, 0, 1, out=mixed)  # type: ignore[call-overload,no-any-return]
 
 
 def recolor_white_clothes(rng: Rng, rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Dye pale, unsaturated cloth in the lower part of a person; uint8 (H, W, 4), straight alpha."""
-    color = rgba[..., :3]
+    *planes, alpha = cv2.split(rgba)
+    color = cv2.merge(planes)
     height = rgba.shape[0]
-    value = color.max(axis=2).astype(np.float32)
-    chroma = value - color.min(axis=2)
+    highest = cv2.max(cv2.max(planes[0], planes[1]), planes[2])
+    lowest = cv2.min(cv2.min(planes[0], planes[1]), planes[2])
+    value = highest.astype(np.float32)
+    chroma = value - lowest
     rows = np.clip((np.arange(height, dtype=np.float32) / height - 0.35) / 0.1, 0, 1)[:, None]
     pale = np.clip((45 - chroma) / 20, 0, 1) * np.clip((value - 110) / 40, 0, 1) * rows
     dye = rng.uniform(0.05, 1.0, 3).astype(np.float32)
@@ -57,7 +63,8 @@ def recolor_white_clothes(rng: Rng, rgba: NDArray[np.uint8]) -> NDArray[np.uint8
         y, x = np.mgrid[:height, : rgba.shape[1]].astype(np.float32)
         wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * np.float32(2 * np.pi / period)) > 0
         factor *= 1 - (wave * pale)[..., None] * (1 - rng.uniform(0.2, 1.0, 3).astype(np.float32))
-    return np.dstack([np.clip(color * factor, 0, 255).astype(np.uint8), rgba[..., 3]])
+    dyed = np.clip(color * factor, 0, 255).astype(np.uint8)
+    return cv2.merge([*cv2.split(dyed), alpha])  # type: ignore[return-value]
 
 
 def motion_kernel(rng: Rng, length: float) -> Image:

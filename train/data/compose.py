@@ -60,8 +60,8 @@ def place(rng: Rng, rgba: Picture, width: int, height: int, *, tight: bool) -> P
 
     ``tight`` keeps the person large (for crops around the edge). See :func:`train.data.placement.draw_placement`.
     """
-    alpha = rgba[..., 3]
-    rows, columns = np.flatnonzero(alpha.max(axis=1) > 25), np.flatnonzero(alpha.max(axis=0) > 25)
+    alpha = cv2.extractChannel(rgba, 3)
+    rows, columns = (np.flatnonzero(cv2.reduce(alpha, dim, cv2.REDUCE_MAX).ravel() > 25) for dim in (1, 0))
     box = (columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]) if len(rows) else None
     placed = draw_placement(rng, box, cut_sides(alpha), width, height, tight=tight)
     if placed is None:
@@ -77,7 +77,7 @@ def place(rng: Rng, rgba: Picture, width: int, height: int, *, tight: bool) -> P
         rgba[..., :3], matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     alpha = cv2.warpAffine(rgba[..., 3], matrix, (width, height), flags=cv2.INTER_LINEAR)
-    return np.dstack([color, alpha])
+    return cv2.merge([*cv2.split(color), alpha])  # type: ignore[return-value]
 
 
 def soft_window(rng: Rng, alphas: list[Picture], width: int, height: int, side: int) -> tuple[slice, slice]:

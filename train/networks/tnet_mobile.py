@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from train.networks.depthwise import DepthwiseConv2d
+
 
 @dataclass(frozen=True)
 class Block:
@@ -52,10 +54,13 @@ DECODER_WIDTHS = (64, 48, 32, 16)  # at strides 16, 8, 4, 2
 
 def conv(cin: int, cout: int, kernel: int = 1, stride: int = 1, *, act: bool = True, groups: int = 1) -> nn.Sequential:
     """Convolution that keeps (or halves) the size, batch norm, and ReLU6 unless ``act`` is False."""
-    layers: list[nn.Module] = [
-        nn.Conv2d(cin, cout, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(cout),
-    ]
+    depthwise = groups == cin == cout
+    convolution = (
+        DepthwiseConv2d(cin, kernel, stride)
+        if depthwise
+        else nn.Conv2d(cin, cout, kernel, stride, kernel // 2, groups=groups, bias=False)
+    )
+    layers: list[nn.Module] = [convolution, nn.BatchNorm2d(cout)]
     return nn.Sequential(*layers, nn.ReLU6()) if act else nn.Sequential(*layers)
 
 
