@@ -47,7 +47,8 @@ class PhaseConfig(Strict):
     steps over which real backgrounds are faded in over solid colours (0: real ones at once).
     ``validate_on``: folder in alphamatting.com's layout to measure on as well. ``freeze_t_net``: end to end with the
     T-Net as it is.
-    ``start``: "imagenet" (EfficientNet-Lite0, a package), "resnet50" or "vgg16" (``start_file``), or "random".
+    ``start``: "imagenet" (EfficientNet-Lite0, a package), "resnet50" or "vgg16" (``start_file``), "checkpoint"
+    (``start_file`` is the folder of one that has the network this phase trains), or "random".
     """
 
     steps: int | None = Field(None, gt=0)
@@ -65,7 +66,7 @@ class PhaseConfig(Strict):
     weight_decay: float = Field(1e-4, ge=0)
     gradient_clip: float = Field(1.0, gt=0)
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the running mean of the weights; 0 switches it off")
-    start: Literal["random", "imagenet", "resnet50", "vgg16"] = "random"
+    start: Literal["random", "imagenet", "resnet50", "vgg16", "checkpoint"] = "random"
     start_file: Path | None = None
     crop: int = Field(256, ge=32)
     crops: tuple[int, ...] = ()
@@ -92,6 +93,8 @@ class PhaseConfig(Strict):
             raise ValueError("schedule step needs either decay_every or decay_epochs")
         if self.start in ("resnet50", "vgg16") and self.start_file is None:
             raise ValueError(f"start {self.start} needs start_file, a standard {self.start} state dict")
+        if self.start == "checkpoint" and self.start_file is None:
+            raise ValueError("start checkpoint needs start_file, the folder of a checkpoint")
         return self
 
     def total_steps(self, people: int) -> int:

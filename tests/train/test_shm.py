@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from realtime_matting.errors import InputError
+from train.networks import build_network
 from train.networks.mnet import LIGHT_DEPTHS, LIGHT_WIDTHS, VGG16_WIDTHS, MNet
 from train.networks.pooling import MaxPool
 from train.networks.shm import SHM, fuse, shm_mobile
@@ -69,6 +71,31 @@ def test_the_t_net_sees_the_picture_at_its_own_size_only() -> None:
         prediction = network(torch.rand(1, 3, 96, 128))
     assert prediction.trimap_logits.shape[-2:] == (48, 64)
     assert prediction.alpha.shape[-2:] == (96, 128)
+
+
+def test_widths_depths_and_sizes_of_the_light_network_can_be_chosen() -> None:
+    network = build_network(
+        "shm-mobile",
+        {"widths": [8, 16, 16, 24, 24], "depths": [1, 2, 1, 1, 1], "trimap_long_side": 96, "matting_long_side": 128},
+    )
+    assert isinstance(network, SHM)
+    assert [stage[-1][0].out_channels for stage in network.m_net.encoder] == [8, 16, 16, 24, 24]
+    assert convolutions(network.m_net.encoder) == 6
+    assert (network.trimap_long_side, network.matting_long_side) == (96, 128)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"widths": [8, 16]}, "widths are 5 positive numbers"),
+        ({"depths": [1, 1, 0, 1, 1]}, "depths are 5 positive numbers"),
+        ({"trimap_long_side": 32}, "trimap_long_side is at least 64"),
+        ({"wide": True}, "wide"),
+    ],
+)
+def test_options_that_make_no_network_are_told(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build_network("shm-mobile", options)
 
 
 def test_fusion_keeps_known_regions_exact_and_takes_the_alpha_in_the_unknown_one() -> None:

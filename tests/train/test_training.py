@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -17,9 +18,9 @@ from train.data.dataset import MattingSamples
 from train.loop import Job, train_phase
 from train.losses import prediction_loss, trimap_loss
 from train.meter import Batch, Losses
-from train.networks.shm import shm_mobile
+from train.networks.shm import probabilities_at, shm_mobile
 from train.networks.u2net import U2NetP
-from train.recipes.shm import train_shm
+from train.recipes.shm import EndToEndPhase, cut_windows, train_shm
 from train.recipes.u2net import PHASE_OF_STAGE, deep_supervision, train_u2net
 from train.steps import StepSampler
 
@@ -99,6 +100,42 @@ def test_end_to_end_can_take_its_networks_from_other_runs(
             torch.testing.assert_close(value, after[name], atol=1e-5, rtol=1e-4)
     with pytest.raises(InputError, match="for end_to_end"):
         train_shm(toy_config, "m_net", tmp_path, resume=False, steps=1, device="cpu", t_net=trained_both)
+
+
+@pytest.mark.parametrize("phase", ["t_net", "m_net"])
+def test_a_phase_can_start_from_a_checkpoint(
+    phase: str, toy_config: TrainConfig, trained: Path, tmp_path: Path
+) -> None:
+    start = trained / "end_to_end" / "best"
+    change = {"ema": 0.0, "learning_rate": 1e-12, "start": "checkpoint", "start_file": start}
+    still = toy_config.phase(phase).model_copy(update=change)
+    config = toy_config.model_copy(update={"phases": {phase: still}})
+    train_shm(config, phase, tmp_path, resume=False, steps=1, device="cpu")
+    before, after = (load_file(p / "model.safetensors") for p in (start, tmp_path / phase / "last"))
+    assert {name.partition(".")[0] for name in after} == {phase}
+    for name, value in after.items():
+        if name.endswith("weight"):
+            torch.testing.assert_close(value, before[name], atol=1e-5, rtol=1e-4)
+
+
+def test_a_start_from_a_checkpoint_names_one(toy_config: TrainConfig) -> None:
+    raw = toy_config.model_dump(mode="json")
+    raw["phases"]["t_net"]["start"] = "checkpoint"
+    with pytest.raises(ValidationError, match="needs start_file, the folder of a checkpoint"):
+        TrainConfig.model_validate(raw)
+
+
+def test_windows_are_matted_with_the_trimap_of_the_whole_patch_at_the_t_nets_own_size() -> None:
+    torch.manual_seed(0)
+    shm = shm_mobile(trimap_long_side=64).eval()
+    patches, windows = torch.rand(2, 3, 96, 128), torch.tensor([[16, 32, 48], [40, 8, 48]])
+    cut = cut_windows(patches, windows, 48)
+    with torch.no_grad():
+        prediction = EndToEndPhase(shm, 48).eval()(patches, cut, windows)
+        probabilities = probabilities_at(shm.trimap_logits(patches), (96, 128))
+        expected = shm.matte(cut, cut_windows(probabilities, windows, 48))
+    assert prediction.trimap_logits.shape[-2:] == (48, 64)
+    assert torch.equal(prediction.alpha, expected)
 
 
 def test_a_checkpoint_loads_as_the_network_it_was(trained: Path) -> None:

@@ -14,10 +14,10 @@ def _shm() -> nn.Module:
     return shm()
 
 
-def _shm_mobile() -> nn.Module:
+def _shm_mobile(**options: Any) -> nn.Module:
     from train.networks.shm import shm_mobile
 
-    return shm_mobile()
+    return shm_mobile(**options)
 
 
 def _dim(**options: Any) -> nn.Module:

@@ -3,6 +3,7 @@
 Chen et al. 2018, arXiv 1809.01354. Channel order of every trimap: background, unknown, foreground.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -29,6 +30,14 @@ def normalize(rgb: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> T
     """(rgb − mean) / std a channel; ``rgb`` (N, 3, H, W) in [0, 1]."""
     shift = rgb.new_tensor(mean)[:, None, None]
     return (rgb - shift) / rgb.new_tensor(std)[:, None, None]
+
+
+def probabilities_at(logits: Tensor, size: Sequence[int]) -> Tensor:
+    """Logits (N, 3, h, w) → class probabilities (N, 3, H, W) of ``size`` (H, W), in float32."""
+    probabilities = torch.softmax(logits.float(), dim=1)
+    if probabilities.shape[-2:] == tuple(size):
+        return probabilities
+    return F.interpolate(probabilities, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 class SHM(nn.Module):
@@ -64,10 +73,7 @@ class SHM(nn.Module):
 
     def forward(self, rgb: Tensor) -> Prediction:
         logits = self.trimap_logits(rgb)
-        probabilities = torch.softmax(logits.float(), dim=1)
-        if probabilities.shape[-2:] != rgb.shape[-2:]:
-            probabilities = F.interpolate(probabilities, size=rgb.shape[-2:], mode="bilinear", align_corners=False)
-        return Prediction(self.matte(rgb, probabilities), logits)
+        return Prediction(self.matte(rgb, probabilities_at(logits, rgb.shape[-2:])), logits)
 
 
 def shm() -> SHM:
@@ -77,7 +83,27 @@ def shm() -> SHM:
     return SHM(PSPNet(), MNet(), trimap_long_side=800, matting_long_side=1500)
 
 
-def shm_mobile() -> SHM:
-    """The same structure for a CPU."""
-    light = MNet(LIGHT_WIDTHS, LIGHT_DEPTHS, decoder_kernel=3, skips=True)
-    return SHM(MobileTNet(), light, trimap_long_side=320, matting_long_side=512)
+def shm_mobile(
+    *,
+    widths: Sequence[int] = LIGHT_WIDTHS,
+    depths: Sequence[int] = LIGHT_DEPTHS,
+    trimap_long_side: int = 320,
+    matting_long_side: int = 512,
+) -> SHM:
+    """The same structure for a CPU.
+
+    Args:
+        widths, depths: of the M-Net's five stages, see :class:`train.networks.mnet.MNet`.
+        trimap_long_side, matting_long_side: see :class:`SHM`.
+
+    Raises:
+        ValueError: not five stages, or a number that is not positive.
+    """
+    for name, stages in (("widths", widths), ("depths", depths)):
+        if len(stages) != len(LIGHT_WIDTHS) or any(n < 1 for n in stages):
+            raise ValueError(f"{name} are {len(LIGHT_WIDTHS)} positive numbers, not {list(stages)}")
+    for name, side in (("trimap_long_side", trimap_long_side), ("matting_long_side", matting_long_side)):
+        if side < 64:
+            raise ValueError(f"{name} is at least 64 pixels, not {side}")
+    light = MNet(tuple(widths), tuple(depths), decoder_kernel=3, skips=True)
+    return SHM(MobileTNet(), light, trimap_long_side=trimap_long_side, matting_long_side=matting_long_side)

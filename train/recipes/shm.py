@@ -28,24 +28,24 @@ from train.losses import laplacian_loss, prediction_loss, smooth_l1, trimap_loss
 from train.meter import Batch, Losses
 from train.networks import build_network
 from train.networks.pspnet import PSPNet
-from train.networks.shm import SHM, Prediction, fuse, normalize
+from train.networks.shm import SHM, Prediction, fuse, normalize, probabilities_at
 from train.networks.tnet_mobile import MobileTNet
 from train.networks.vgg import start_from_vgg16
 from train.pretrained import start_from_imagenet, start_from_resnet50
 
 
-class EndToEndPhase(nn.Module):
-    """Both networks as in the paper (section 4.4): T-Net on whole patches, M-Net on windows of them."""
+class EndToEndPhase(SHM):
+    """Both networks as in the paper (section 4.4): T-Net on whole patches at its own size, M-Net on windows of them."""
 
     def __init__(self, shm: SHM, side: int) -> None:
-        super().__init__()
-        self.t_net, self.m_net, self.side = shm.t_net, shm.m_net, side
+        sides = {"trimap_long_side": shm.trimap_long_side, "matting_long_side": shm.matting_long_side}
+        super().__init__(shm.t_net, shm.m_net, **sides)
+        self.side = side
 
-    def forward(self, patch: Tensor, crop: Tensor, windows: Tensor) -> Prediction:
-        logits = self.t_net(normalize(patch, self.t_net.mean, self.t_net.std))  # type: ignore[arg-type]
-        probabilities = torch.softmax(logits.float(), dim=1)
-        trimap = cut_windows(probabilities, windows, self.side)
-        return Prediction(fuse(trimap, self.m_net(normalize(crop, self.m_net.mean, self.m_net.std), trimap)), logits)
+    def forward(self, patch: Tensor, crop: Tensor, windows: Tensor) -> Prediction:  # type: ignore[override]
+        logits = self.trimap_logits(patch)
+        probabilities = probabilities_at(logits, patch.shape[-2:])
+        return Prediction(self.matte(crop, cut_windows(probabilities, windows, self.side)), logits)
 
 
 class TrimapPhase(nn.Module):
@@ -128,6 +128,9 @@ def _trimap_job(shm: SHM, phase: PhaseConfig) -> Job:
         if not isinstance(shm.t_net, PSPNet):
             raise InputError("start resnet50 is for shm; shm-mobile's T-Net takes start: imagenet")
         pretrained = start_from_resnet50(shm.t_net, phase.start_file or Path())
+    elif phase.start == "checkpoint":
+        load_weights(shm.t_net, phase.start_file or Path(), "t_net.")
+        pretrained = list(shm.t_net.encoder.parameters()) if isinstance(shm.t_net, MobileTNet) else []
     elif phase.start != "random":
         raise InputError(f"phase t_net cannot start from {phase.start}")
 
@@ -158,6 +161,8 @@ def _matting_job(shm: SHM, phase: PhaseConfig) -> Job:
     if phase.start == "vgg16":
         start_from_vgg16(shm.m_net.encoder, phase.start_file or Path())
         pretrained = list(shm.m_net.encoder.parameters())
+    elif phase.start == "checkpoint":
+        load_weights(shm.m_net, phase.start_file or Path(), "m_net.")
     elif phase.start != "random":
         raise InputError(f"phase m_net cannot start from {phase.start}")
 

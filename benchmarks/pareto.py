@@ -1,0 +1,172 @@
+"""Which networks are worth their time: network milliseconds a frame against error, for any number of candidates.
+
+    python benchmarks/pareto.py shm-balanced shm-balanced@256:448 shm-balanced@384:640 NAME=out/bundle@448:832 \
+        [--set openpeople --set real] [--limit 24] [--out out/pareto]
+
+A candidate is a bundle, with ``@T:M`` seen at T pixels on the longer side by its T-Net and M by its M-Net. All see the
+same composites (see train.evaluate), one after the other on each picture, so that whatever else runs on the machine
+slows all alike; the time is the median over the pictures of T-Net and M-Net together, whole band, with the runtime's
+own engine and precision. Written: a table, and a plot in which those that no other beats in both are joined.
+"""
+
+import argparse
+import re
+import shutil
+import statistics
+import sys
+import tempfile
+import tomllib
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tomli_w
+import torch
+from tables import device_name, publish
+
+from realtime_matting import Matter
+from realtime_matting.errors import InputError
+from realtime_matting.metrics import edge_mad, mad
+from realtime_matting.models.bundle import MANIFEST
+from realtime_matting.models.registry import find_bundle
+from train.evaluation.measure import EDGE_WIDTH
+from train.evaluation.sets import load_sets
+
+NETWORKS = ("trimap", "matting")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A bundle, and the longer sides of its networks' pictures where they are not its own."""
+
+    name: str
+    model: str
+    sides: tuple[int, int] | None
+
+
+@dataclass
+class Measured:
+    """What was seen of one candidate, a value for each picture."""
+
+    milliseconds: list[float] = field(default_factory=list)
+    mad: list[float] = field(default_factory=list)
+    edge_mad: list[float] = field(default_factory=list)
+
+
+def parse_candidate(text: str) -> Candidate:
+    """``[NAME=]MODEL[@T:M]``; InputError for anything else."""
+    match = re.fullmatch(r"(?:(?P<name>[^=@]+)=)?(?P<model>[^=@]+)(?:@(?P<t>\d+):(?P<m>\d+))?", text)
+    if match is None:
+        raise InputError(f"{text}: a candidate is [NAME=]MODEL[@TRIMAP:MATTING], such as shm-balanced@384:640")
+    sides = (int(match["t"]), int(match["m"])) if match["t"] else None
+    return Candidate(match["name"] or text, match["model"], sides)
+
+
+def resized_bundle(candidate: Candidate, folder: Path) -> Path:
+    """The candidate's bundle, copied to ``folder`` with its own sizes written into it."""
+    bundle = find_bundle(candidate.model)
+    if candidate.sides is None:
+        return bundle.folder
+    shutil.copytree(bundle.folder, folder)
+    content = tomllib.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    for role, side in zip(NETWORKS, candidate.sides, strict=True):
+        if role not in content["roles"]:
+            raise InputError(f"{candidate.name}: has no {role} network; leave out its sizes")
+        content["roles"][role]["long_side"] = side
+    (folder / MANIFEST).write_text(tomli_w.dumps(content), encoding="utf-8")
+    return folder
+
+
+def front(points: list[tuple[float, float]]) -> list[int]:
+    """Numbers of the points (cost, error) that no other point beats in one and equals in the other, by cost."""
+    chosen: list[int] = []
+    for index in sorted(range(len(points)), key=lambda i: points[i]):
+        if not chosen or points[index][1] < points[chosen[-1]][1]:
+            chosen.append(index)
+    return chosen
+
+
+def draw(path: Path, names: list[str], times: list[float], errors: dict[str, list[float]]) -> None:
+    """One panel for each kind of error, with the front joined."""
+    from matplotlib.figure import Figure
+
+    drawing = Figure(figsize=(5.2 * len(errors), 4.2), layout="constrained")
+    for axes, (kind, values) in zip(drawing.subplots(1, len(errors), squeeze=False)[0], errors.items(), strict=True):
+        points = list(zip(times, values, strict=True))
+        best = front(points)
+        axes.plot([times[i] for i in best], [values[i] for i in best], "-", color="tab:green", zorder=1)
+        axes.scatter(times, values, c=["tab:green" if i in best else "tab:grey" for i in range(len(names))], zorder=2)
+        for name, point in zip(names, points, strict=True):
+            axes.annotate(name, point, xytext=(4, 4), textcoords="offset points", fontsize=7)
+        axes.set(xlabel="networks, ms a 1280×720 frame", ylabel=kind)
+        axes.grid(alpha=0.3)
+    drawing.savefig(path, dpi=110)
+
+
+def main() -> int:
+    """Measure, print, write; 2 where the input is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("candidates", nargs="+", metavar="[NAME=]MODEL[@T:M]")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/validation"))
+    parser.add_argument("--backgrounds", type=Path, default=Path("../shared/data/backgrounds/validation"))
+    parser.add_argument("--set", action="append", dest="sets", help="see train.evaluate; may be repeated")
+    parser.add_argument("--limit", type=int, default=24, help="at most so many pictures of a set")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--out", type=Path, default=Path("out/pareto"))
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    try:
+        candidates = [parse_candidate(text) for text in options.candidates]
+        sets = load_sets(options.sets or ["openpeople", "real"], options.data, options.backgrounds, limit=options.limit)
+        options.out.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            matters = [
+                stack.enter_context(
+                    Matter(resized_bundle(one, work / str(index)), threads=options.threads, foreground=False)
+                )
+                for index, one in enumerate(candidates)
+            ]
+            measured = [Measured() for _ in candidates]
+            for clip in (clip for one in sets for clip in one.clips):
+                sample = clip.sample(0)
+                width = max(1, round(EDGE_WIDTH * sample.truth.shape[0] / 720))
+                for matter, seen in zip(matters, measured, strict=True):
+                    matter.reset()
+                    matte = matter(sample.image)
+                    seen.milliseconds.append(sum(matte.milliseconds.get(stage, 0.0) for stage in NETWORKS))
+                    seen.mad.append(mad(matte.alpha, sample.truth))
+                    seen.edge_mad.append(edge_mad(matte.alpha, sample.truth, width))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    # The first two pictures compile the networks.
+    times = [statistics.median(one.milliseconds[2:] or one.milliseconds) for one in measured]
+    errors = {
+        "MAD": [float(np.mean(one.mad)) for one in measured],
+        "edge MAD": [float(np.nanmean(one.edge_mad)) for one in measured],
+    }
+    fronts = {kind: front(list(zip(times, values, strict=True))) for kind, values in errors.items()}
+    rows = [
+        {
+            "candidate": one.name,
+            "ms": times[index],
+            **{kind: values[index] for kind, values in errors.items()},
+            "on the front of": ", ".join(kind for kind, chosen in fronts.items() if index in chosen) or "none",
+        }
+        for index, one in enumerate(candidates)
+    ]
+    facts = {
+        "machine": device_name(torch.device("cpu")),
+        "pictures": ", ".join(f"{one.name} {len(one.clips)}" for one in sets),
+        "command": " ".join(["python", "benchmarks/pareto.py", *sys.argv[1:]]),
+    }
+    publish(facts, rows, options.out / "pareto.md")
+    draw(options.out / "pareto.png", [one.name for one in candidates], times, errors)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
