@@ -1,9 +1,9 @@
 """Measure model bundles, checkpoints, and MediaPipe as a baseline, on people none of them was trained on.
 
-    python -m train.evaluate shm-mobile --data ../shared/data/validation --baseline mediapipe:pose
-    python -m train.evaluate shm-mobile runs/u2netp/fine/best --set FOLDER-OF-PICTURES-WITH-ALPHA
+    python -m train.evaluate shm-balanced --data ../shared/data/validation --baseline mediapipe:pose
+    python -m train.evaluate shm-balanced runs/u2netp/fine/best --set FOLDER-OF-PICTURES-WITH-ALPHA
     python -m train.evaluate runs/dim/stage1/best runs/dim/stage3/best --scale unknown
-    python -m train.evaluate --blame shm-mobile --set openpeople --set real
+    python -m train.evaluate --blame shm-balanced --set openpeople --set real
 
 On the whole image, only what makes an alpha without help can be compared. With ``--scale unknown``, trimaps come from
 the true alpha, models that need one are given it, and everything is measured in the unknown region: another scale, so

@@ -97,8 +97,8 @@ def test_the_truth_itself_scores_zero_in_every_set(data):
     assert [one.name for one in result.sets] == list(SET_NAMES)
     for one in result.sets:
         means = one.means("oracle")
-        if one.people:
-            assert means.pop("iou") == 1
+        best, value = ("iou", 1) if one.people else ("clean", 100)
+        assert means.pop(best) == value
         assert max(means.values()) == pytest.approx(0, abs=1e-9), one.name
         assert ("dtssd" in means) == (one.name in ("dancer", "clips"))
 
@@ -111,7 +111,7 @@ def test_errors_are_those_of_the_alpha_that_was_predicted(data):
     assert stills.means("constant/1.0")["mad"] == pytest.approx(1000 - covered, rel=1e-5)
     assert stills.means("constant/0.0")["iou"] == 0
     assert dancer.means("constant/0.0")["dtssd"] > 1
-    assert nobody.means("constant/1.0") == {"share": 100.0, "mean_alpha": 1000.0}
+    assert nobody.means("constant/1.0") == {"share": 100.0, "mean_alpha": 1000.0, "clean": 0.0}
 
 
 def test_each_picture_and_each_sequence_is_a_stream_of_its_own(data):
@@ -235,7 +235,7 @@ def test_the_report_is_written_as_markdown_json_and_sheets(data, tmp_path):
     report = json.loads(written[1].read_text())
     assert {"command", "date", "machine", "versions", "settings"} <= set(report)
     assert report["sets"]["real"]["means"]["constant/1.0"]["mad"] > 0
-    assert set(report["sets"]["nobody"]["means"]["constant/0.5"]) == {"share", "mean_alpha"}
+    assert set(report["sets"]["nobody"]["means"]["constant/0.5"]) == {"share", "mean_alpha", "clean"}
     sheet = cv2.imread(str(written[2]))
     assert sheet.shape == (10 * 200, 4 * 320, 3)  # ten rows of a heading and four pictures
 
@@ -250,13 +250,19 @@ def test_the_sheet_shows_the_worst_clips_worst_first(data):
     assert dancer.error == pytest.approx(1e3 * max(1 - clip.sample(i).truth.mean() for i in range(3)), rel=1e-4)
 
 
+def test_the_share_of_pictures_that_stay_empty_is_told(data):
+    evaluation = evaluate([Constant(0.0), Constant(0.003)], load(data, ("nobody",)))
+    means = [evaluation.sets[0].means(name) for name in ("constant/0.0", "constant/0.003")]
+    assert [one["clean"] for one in means] == [100.0, 0.0]
+
+
 def test_ratios_stand_below_the_predictor_they_belong_to(data):
     evaluation = evaluate([Constant(0.25), Constant(1.0)], load(data, ("nobody",)))
     _, table = rows(evaluation, evaluation.sets[0], "constant/1.0")
     assert table == [
-        ("constant/0.25", ["0.000", "250.00"]),
-        ("÷ constant/1.0", ["0.00", "0.25"]),
-        ("constant/1.0", ["100.000", "1000.00"]),
+        ("constant/0.25", ["0.000", "250.00", "0.0"]),
+        ("÷ constant/1.0", ["0.00", "0.25", "–"]),
+        ("constant/1.0", ["100.000", "1000.00", "0.0"]),
     ]
 
 

@@ -27,6 +27,8 @@ from train.evaluation.tables import unknown_figures
 EDGE_WIDTH = 12
 # By which the unknown region of trimaps made from the truth reaches to both sides; as above.
 TRIMAP_RADIUS = 10
+CLEAN = 0.002
+"""A picture with nobody in it is clean when its mean alpha is below this."""
 Values = dict[str, float]
 Scale = Literal["whole", "unknown"]
 DECISIVE: dict[Scale, str] = {"whole": "mad", "unknown": "sad"}
@@ -225,7 +227,8 @@ def _frame_metrics(alpha: Alpha, truth: Alpha, before: tuple[Alpha, Alpha] | Non
 
 
 def _empty_metrics(alpha: Alpha) -> Values:
-    return {"share": 100 * float(np.mean(alpha > 0.5)), "mean_alpha": 1e3 * float(np.mean(alpha, dtype=np.float64))}
+    mean = float(np.mean(alpha, dtype=np.float64))
+    return {"share": 100 * float(np.mean(alpha > 0.5)), "mean_alpha": 1e3 * mean, "clean": 100.0 * (mean < CLEAN)}
 
 
 def _frame_means(frames: list[Values]) -> Values:

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from realtime_matting.errors import OutputError
 from train.evaluation.framing import Picture
-from train.evaluation.measure import DECISIVE, EDGE_WIDTH, TRIMAP_RADIUS, Case, Evaluation, Scale, SetResult
+from train.evaluation.measure import CLEAN, DECISIVE, EDGE_WIDTH, TRIMAP_RADIUS, Case, Evaluation, Scale, SetResult
 from train.evaluation.sheets import grey, row, stack
 from train.evaluation.tables import UNKNOWN_COLUMNS, UNKNOWN_LEGEND
 
@@ -32,11 +32,18 @@ PEOPLE_COLUMNS = (
     ("iou", "IoU", 4),
     ("dtssd", "dtSSD", 2),
 )
-NOBODY_COLUMNS = (("share", "alpha > 0.5, %", 3), ("mean_alpha", "mean alpha·1e3", 2))
+NOBODY_COLUMNS = (
+    ("share", "alpha > 0.5, %", 3),
+    ("mean_alpha", "mean alpha·1e3", 2),
+    ("clean", f"mean alpha < {1e3 * CLEAN:g}e-3, % of pictures", 1),
+)
+# Of these more is better, so that a ratio would mislead.
+HIGHER_IS_BETTER = ("iou", "clean")
 WHOLE_LEGEND = (
     "Whole image, RVM's scale: MAD and edge MAD mean|d|·1e3, MSE mean d²·1e3, Grad and Conn Σ/1000 (they grow with "
     f"the picture's area), dtSSD ·1e2. Edge MAD: ±{EDGE_WIDTH} px of the outline at 720 lines, scaled with the height. "
-    "Means over pictures; in sequences over frames, then over clips. Lower is better, for IoU higher. "
+    "Means over pictures; in sequences over frames, then over clips. Lower is better, for IoU and the share of "
+    "pictures higher. "
 )
 COMPOSITES_LEGEND = (
     "Ratios (÷) are to the first baseline: below 1 is better. Composites: seeded, cover-fitted backgrounds, the same "
@@ -72,7 +79,10 @@ def rows(evaluation: Evaluation, result: SetResult, baseline: str | None) -> tup
         label = f"{name} (given the trimap)" if name in evaluation.given else name
         table.append((label, [_number(values[key], decimals) for key, _, decimals in columns]))
         if baseline is not None and name != baseline:
-            ratios = [math.nan if key == "iou" else _ratio(values[key], means[baseline][key]) for key, _, _ in columns]
+            ratios = [
+                math.nan if key in HIGHER_IS_BETTER else _ratio(values[key], means[baseline][key])
+                for key, _, _ in columns
+            ]
             table.append((f"÷ {baseline}", [_number(ratio, 2) for ratio in ratios]))
     return [heading for _, heading, _ in columns], table
 

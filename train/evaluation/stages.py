@@ -1,6 +1,6 @@
 """A model taken apart: its trimap, then its alpha at the network's size, with any trimap put between.
 
-    with open_stages("shm-mobile") as stages:
+    with open_stages("shm-balanced") as stages:
         trimap = stages.trimap(rgb)             # float32 (3, h, w), at the T-Net's size
         small = stages.alpha(rgb, trimap)       # float32 (h, w), at the M-Net's size, fused
         alpha = enlarge(small, rgb)             # float32 (H, W), as the runtime has it of a first frame
