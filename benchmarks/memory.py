@@ -18,6 +18,7 @@ import av
 import realtime_matting
 from realtime_matting import Matter, open_background, open_sink, open_source, output_picture, run_offline
 from realtime_matting.cli.report import resident_mebibytes
+from realtime_matting.defaults import DEFAULT_MODEL
 
 SAMPLE = Path(realtime_matting.__file__).parent / "sample"
 EVERY = 500
@@ -46,7 +47,7 @@ def main() -> int:
     """Run, print, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=3000)
-    parser.add_argument("--model", default="shm-mobile")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--bg", default=str(SAMPLE / "beach.jpg"), help="as for rtmatte video")
     options = parser.parse_args()
     readings: dict[int, float] = {}

@@ -1,6 +1,6 @@
 """What it brings to carry the trimap over time: reuse on against off, frame by frame in one run.
 
-    python benchmarks/temporal.py [--sets clips dancer] [--model shm-mobile] [--frames 60] [--delay 1]
+    python benchmarks/temporal.py [--sets clips dancer] [--model NAME] [--frames 60] [--delay 1]
                                   [--baseline mediapipe] [--out out/temporal]
 
 Every frame is matted by both in turn, so that whatever else runs on the machine slows both alike. For each sequence:
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from realtime_matting import Frame, Matter
 from realtime_matting.cli.report import format_table
+from realtime_matting.defaults import DEFAULT_MODEL
 from realtime_matting.matting.matter import Matte
 from realtime_matting.metrics import dtssd, mad
 from train.evaluation.baselines import Predictor, open_predictors
@@ -116,7 +117,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/validation"))
     parser.add_argument("--backgrounds", type=Path, default=Path("../shared/data/backgrounds/validation"))
     parser.add_argument("--sets", nargs="+", default=["clips", "dancer"])
-    parser.add_argument("--model", default="shm-mobile")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--frames", type=int, help="at most so many of each sequence")
     parser.add_argument("--delay", type=int, default=1)
     parser.add_argument("--threads", type=int)

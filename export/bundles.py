@@ -32,13 +32,19 @@ class ParityError(EngineError):
 def read_card(path: Path) -> Card:
     """The part of model.toml that people write.
 
+    ``training_data`` may be the name of a YAML file beside the card that holds the list: models trained on the same
+    data tell it once.
+
     Raises:
         InputError: the file is missing, is not YAML, or does not follow the schema.
     """
     try:
-        return Card.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and isinstance(name := content.get("training_data"), str):
+            content["training_data"] = yaml.safe_load((path.parent / name).read_text(encoding="utf-8"))
+        return Card.model_validate(content)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:

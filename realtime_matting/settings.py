@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from realtime_matting.defaults import DEFAULT_MODEL
 from realtime_matting.errors import InputError
 
 _SIZE = re.compile(r"(\d{2,5})[x×](\d{2,5})", re.ASCII)
@@ -69,7 +70,7 @@ class LiveSettings(BaseModel):
     preset: Literal["auto", "quality", "balanced", "fast"] = "auto"
     pause: Literal["background", "still"] = "background"
     rest: bool = True
-    model: str = "shm-mobile"
+    model: str = DEFAULT_MODEL
 
 
 def config_path() -> Path:

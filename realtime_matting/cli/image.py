@@ -1,6 +1,7 @@
 """``rtmatte image``: matte a picture, or every picture of a folder."""
 
 from realtime_matting.cli import options
+from realtime_matting.defaults import DEFAULT_MODEL
 
 
 def image(
@@ -8,7 +9,7 @@ def image(
     output_path: options.OutputPath,
     background: options.Background = None,
     output: options.ImageOutput = None,
-    model: options.Model = options.DEFAULT_MODEL,
+    model: options.Model = DEFAULT_MODEL,
     engine: options.Engine = "auto",
     threads: options.Threads = None,
     profile: options.Profiled = False,

@@ -12,6 +12,7 @@ from realtime_matting.cli.report import MemoryLog, progress_bar, say, stage_tabl
 from realtime_matting.cli.signals import stop_on_signal
 from realtime_matting.cli.statistics import Statistics
 from realtime_matting.compositing.backgrounds import open_background
+from realtime_matting.defaults import DEFAULT_MODEL
 from realtime_matting.errors import InputError
 from realtime_matting.frames import Frame, StreamInfo
 from realtime_matting.matting.matter import SMALLEST_SIDE, Matte, Matter
@@ -30,7 +31,7 @@ class VideoJob:
     output_path: str
     background: str | None = None
     kind: options.OutputChoice = "composite"
-    model: str = options.DEFAULT_MODEL
+    model: str = DEFAULT_MODEL
     engine: options.EngineChoice = "auto"
     threads: int | None = None
     crf: int | None = None

@@ -16,8 +16,6 @@ EngineChoice = Literal[
     "onnxruntime-coreml",
 ]
 
-DEFAULT_MODEL = "shm-mobile"
-
 _OUTPUT_HELP = "What to write: the composite, the alpha, the foreground on black, or rgba (with transparency)."
 
 InputPath = Annotated[str, typer.Argument(metavar="IN", show_default=False)]

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from realtime_matting.cli import options
+from realtime_matting.defaults import DEFAULT_MODEL
 
 
 def video(
@@ -12,7 +13,7 @@ def video(
     output_path: options.OutputPath,
     background: options.Background = None,
     output: options.VideoOutput = "composite",
-    model: options.Model = options.DEFAULT_MODEL,
+    model: options.Model = DEFAULT_MODEL,
     engine: options.Engine = "auto",
     threads: options.Threads = None,
     crf: Annotated[

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime_matting.defaults import DEFAULT_MODEL
 from realtime_matting.engines import EngineName, Precision
 from realtime_matting.errors import InputError
 from realtime_matting.frames import Frame
@@ -27,7 +28,6 @@ from realtime_matting.profiling import Profile
 __all__ = ["BAND", "DEFAULT_MODEL", "SMALLEST_SIDE", "Matte", "Matter", "network_input", "pad", "resize"]
 
 FloatArray = NDArray[np.float32]
-DEFAULT_MODEL = "shm-mobile"
 SMALLEST_SIDE = 16
 """Pixels a side that a frame needs at least."""
 

@@ -15,9 +15,11 @@ from export.onnx_model import app
 from export.parity import Difference, compare, parity_sizes, sample_inputs
 from export.roles import RoleNetwork, roles_of
 from export.unpooling import REWRITES, index_free
+from realtime_matting.defaults import DEFAULT_MODEL
 from realtime_matting.engines import open_engine
 from realtime_matting.errors import EngineError, InputError
 from realtime_matting.models import Bundle
+from realtime_matting.models.bundle import Card
 from train.checkpoints import load_network
 from train.networks.pooling import MaxPool, MaxUnpool
 from train.networks.pspnet import PyramidPooling
@@ -232,4 +234,14 @@ def test_a_wrong_card_is_refused_in_one_line(tmp_path: Path, content, said):
 
 def test_the_cards_in_configs_follow_the_schema():
     cards = sorted((Path(__file__).parents[2] / "configs" / "export").glob("*.yaml"))
-    assert "shm-mobile" in [read_card(path).name for path in cards]
+    names = [read_card(path).name for path in cards if path.stem != "training_data"]
+    assert DEFAULT_MODEL in names
+
+
+def test_cards_can_share_the_list_of_what_their_models_learnt_from(tmp_path: Path):
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump(CARD["training_data"]))
+    (tmp_path / "card.yaml").write_text(yaml.safe_dump({**CARD, "training_data": "data.yaml"}))
+    assert read_card(tmp_path / "card.yaml") == Card.model_validate(CARD)
+    (tmp_path / "data.yaml").unlink()
+    with pytest.raises(InputError, match=r"data\.yaml: cannot be read"):
+        read_card(tmp_path / "card.yaml")

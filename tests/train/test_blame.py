@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_matting import metrics
+from realtime_matting.defaults import DEFAULT_MODEL
 from realtime_matting.errors import InputError
 from realtime_matting.matting.matter import Matter
 from train import evaluate as command
@@ -358,10 +359,10 @@ def test_the_command_writes_tables_json_and_sheets(people, green_bundle, monkeyp
         ([], "no model whose error could be split"),
         (["no-such-model"], "no-such-model: no such model or folder"),
         (
-            ["shm-mobile", "--baseline", "mediapipe"],
+            [DEFAULT_MODEL, "--baseline", "mediapipe"],
             "--blame: splits the error of models on the whole image; leave out",
         ),
-        (["shm-mobile", "--scale", "unknown"], "--blame: splits the error of models on the whole image; leave out"),
+        ([DEFAULT_MODEL, "--scale", "unknown"], "--blame: splits the error of models on the whole image; leave out"),
     ],
 )
 def test_bad_input_ends_in_one_line_and_exit_code_2(people, monkeypatch, capsys, arguments, complaint):

@@ -25,8 +25,9 @@ import cv2
 import numpy as np
 import typer
 
+from realtime_matting.defaults import DEFAULT_MODEL
 from realtime_matting.errors import InputError
-from realtime_matting.matting.matter import DEFAULT_MODEL, Matter
+from realtime_matting.matting.matter import Matter
 from realtime_matting.sources.images import read_picture as read_photo
 from train.data.cutout import Alpha, Estimate, Estimator, Limits, Unsuitable, cut_out, estimator
 from train.data.folders import OutputFolder, unique_names

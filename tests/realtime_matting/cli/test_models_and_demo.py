@@ -8,6 +8,8 @@ from subprocess import CompletedProcess
 import av
 import pytest
 
+from realtime_matting.defaults import DEFAULT_MODEL
+
 Rtmatte = Callable[..., CompletedProcess[str]]
 
 
@@ -15,7 +17,7 @@ Rtmatte = Callable[..., CompletedProcess[str]]
 def built_in(green_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The green bundle in the place of the built-in default."""
     models = tmp_path / "models"
-    shutil.copytree(green_bundle, models / "shm-mobile")
+    shutil.copytree(green_bundle, models / DEFAULT_MODEL)
     monkeypatch.setattr("realtime_matting.models.registry.BUILT_IN", models)
     return models
 
@@ -25,12 +27,12 @@ def test_models_are_listed_with_size_licence_and_figures(rtmatte: Rtmatte, built
     assert done.returncode == 0, done.stderr
     header, line = done.stdout.splitlines()
     assert header.split() == ["name", "version", "size", "licence", "metrics"]
-    assert line.split()[:2] == ["shm-mobile", "1.0.0"]
+    assert line.split()[:2] == [DEFAULT_MODEL, "1.0.0"]
     assert "MiB  CC0-1.0  MAD 1.5, SAD 0.25 (two pictures)" in line
 
 
 def test_a_damaged_built_in_model_is_an_error(rtmatte: Rtmatte, built_in: Path) -> None:
-    (built_in / "shm-mobile" / "trimap.onnx").write_bytes(b"damaged")
+    (built_in / DEFAULT_MODEL / "trimap.onnx").write_bytes(b"damaged")
     done = rtmatte("models")
     assert done.returncode == 2
     assert "SHA-256" in done.stderr

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from realtime_matting.defaults import DEFAULT_MODEL
 from realtime_matting.errors import MattingError
 from realtime_matting.matting.fusion import fuse
 from realtime_matting.matting.networks import Networks
@@ -84,7 +85,7 @@ def test_a_single_tile_fades_into_what_is_there() -> None:
 @pytest.fixture(scope="module")
 def networks() -> Networks:
     try:
-        opened = Networks(find_bundle("shm-mobile"), engine="openvino", threads=1, precision="f32")
+        opened = Networks(find_bundle(DEFAULT_MODEL), engine="openvino", threads=1, precision="f32")
     except MattingError as error:
         pytest.skip(str(error))
     yield opened

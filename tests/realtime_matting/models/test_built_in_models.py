@@ -9,6 +9,7 @@ import pytest
 
 import realtime_matting
 from realtime_matting import Matter, open_source
+from realtime_matting.defaults import DEFAULT_MODEL
 from realtime_matting.models.registry import find_bundle, list_bundles
 
 SAMPLE = Path(realtime_matting.__file__).parent / "sample"
@@ -62,7 +63,7 @@ def test_both_engines_agree(matter: Matter) -> None:
 
 
 def test_every_built_in_bundle_tells_its_data_licences_and_figures() -> None:
-    assert "shm-mobile" in list_bundles()
+    assert DEFAULT_MODEL in list_bundles()
     for name in list_bundles():
         manifest = find_bundle(name).manifest
         assert manifest.licence == "Apache-2.0"
