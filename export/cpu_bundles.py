@@ -2,14 +2,17 @@
 
 bf16 needs no other graph: OpenVINO computes in it where the CPU can. int8 is in the graph. A precision is taken only if
 it is faster than what has been found before, and right: its error, in the engine that is to run it, within the bound.
+All candidates of a role run in turn, frame by frame, so that what else the machine does slows them alike. What was
+taken is in the manifest, for people, and in each graph's metadata, for the engine.
 """
 
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -18,11 +21,12 @@ from export.frames import Feed, feeds, read_frames
 from export.networks import ExportedNetwork, open_export_source
 from export.quantization import INT8_BOUND, quantize
 from export.verify import MEAN_NARROW, Agreement, verify_engine
+from realtime_matting.engines import Engine, open_engine
 from realtime_matting.engines import Precision as Arithmetic
-from realtime_matting.engines import open_engine
+from realtime_matting.engines.base import PRECISION_KEY
 from realtime_matting.errors import EngineError, InputError
 from realtime_matting.models import Bundle
-from realtime_matting.models.bundle import Role
+from realtime_matting.models.bundle import GraphPrecision, Role
 from realtime_matting.models.registry import find_bundle
 
 CpuEngine = Literal["openvino", "onnxruntime"]
@@ -30,8 +34,7 @@ Wanted = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 CALIBRATION_FRAMES = 24
 JUDGED_FRAMES = 3
 RUNS = 15
-BOUNDS = {"fp32": 1e-4, "bf16": MEAN_NARROW, "int8": INT8_BOUND}
-METADATA = "rtmatte.precision"
+BOUNDS: dict[GraphPrecision, float] = {"fp32": 1e-4, "bf16": MEAN_NARROW, "int8": INT8_BOUND}
 
 
 @dataclass(frozen=True)
@@ -39,21 +42,21 @@ class Candidate:
     """One precision of one role in one engine; ``milliseconds`` is the median of a frame."""
 
     role: Role
-    precision: str
+    precision: GraphPrecision
     model: onnx.ModelProto
     milliseconds: float
     agreement: Agreement
 
     @property
     def is_right(self) -> bool:
-        """Whether the mean error is within the bound of the precision."""
-        return self.agreement.mean <= BOUNDS[self.precision]
+        """Whether the mean error, as it reaches the alpha, is within the bound of the precision."""
+        return self.agreement.counted <= BOUNDS[self.precision]
 
     def __str__(self) -> str:
         verdict = "" if self.is_right else f", more than {BOUNDS[self.precision]:g}"
         return (
             f"{self.role:<8} {self.precision:<5} {self.milliseconds:6.1f} ms a frame,"
-            f" mean error {self.agreement.mean:.1e}{verdict}"
+            f" mean error {self.agreement.counted:.1e}{verdict}"
         )
 
 
@@ -96,7 +99,7 @@ def build_cpu_bundle(
     inputs = feeds(exported.networks, frames, {role: network.size for role, network in exported.networks.items()})
     chosen: dict[Role, Candidate] = {}
     for role, network in exported.networks.items():
-        candidates = [c for c in _candidates(network, inputs[role], engine, wanted, calibration is not None)]
+        candidates = measure(network, engine, wanted, inputs[role], can_calibrate=calibration is not None)
         for candidate in candidates:
             say(str(candidate))
         right = [candidate for candidate in candidates if candidate.is_right]
@@ -108,71 +111,83 @@ def build_cpu_bundle(
         mode="json", by_alias=True, exclude={"roles", "schema_version"}, exclude_none=True
     )
     specs = {
-        role: spec.model_dump(mode="json", exclude={"file", "sha256"}, exclude_none=True) | _weights(chosen[role])
+        role: spec.model_dump(mode="json", exclude={"file", "sha256"}, exclude_none=True) | _told(chosen[role])
         for role, spec in bundle.roles.items()
     }
     networks = {role: _content(bundle, role, candidate) for role, candidate in chosen.items()}
-    return Bundle.write(folder, {**manifest, "roles": specs}, networks)
+    written = Bundle.write(folder, {**manifest, "roles": specs}, networks)
+    told = " + ".join(f"{role} {spec.precision}" for role, spec in written.roles.items())
+    say(f"{folder}: {told}, {sum(map(len, networks.values())) / 1e6:.1f} MB")
+    return written
 
 
 def measure(
-    network: ExportedNetwork,
-    model: onnx.ModelProto,
-    engine: CpuEngine,
-    arithmetic: Arithmetic,
-    inputs: list[Feed],
-    name: str,
-) -> Candidate:
-    """Time and error of one graph in one engine.
+    network: ExportedNetwork, engine: CpuEngine, wanted: Wanted, inputs: list[Feed], *, can_calibrate: bool
+) -> list[Candidate]:
+    """Time and error of every precision that is ``wanted`` and that ``engine`` has on this machine.
 
     Raises:
-        EngineError: the engine refuses the graph, or this CPU does not have the arithmetic.
+        EngineError: the engine refuses the graph, or this CPU does not have the one precision that was asked for.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.onnx"
-        onnx.save(model, path)
-        opened = open_engine(path, engine=engine, precision=arithmetic)
-        agreement = verify_engine(network, opened, opened.name, name, inputs[:JUDGED_FRAMES])
-        times = []
+    prepared: list[tuple[GraphPrecision, onnx.ModelProto, Engine]] = []
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+
+        def prepare(precision: GraphPrecision, model: onnx.ModelProto, arithmetic: Arithmetic) -> None:
+            path = folder / f"{precision}.onnx"
+            onnx.save(model, path)
+            ready = open_engine(path, engine=engine, precision=arithmetic)
+            opened.callback(ready.close)
+            prepared.append((precision, model, ready))
+
+        arithmetic: Arithmetic = "f32"
+        if wanted in ("auto", "fp32"):
+            prepare("fp32", network.model, "f32")
+        if engine == "openvino" and wanted in ("auto", "bf16", "int8"):
+            try:
+                prepare("bf16", network.model, "bf16")
+                arithmetic = "bf16"
+            except EngineError:
+                if wanted == "bf16":
+                    raise
+        if wanted == "int8" or (wanted == "auto" and can_calibrate):
+            prepare("int8", quantize(network.model, inputs, unsigned=True).model, arithmetic)
+        if wanted == "int8":  # bf16 was opened to see whether this CPU has it
+            prepared = [one for one in prepared if one[0] == "int8"]
+        agreements = [
+            verify_engine(network, ready, ready.name, precision, inputs[:JUDGED_FRAMES])
+            for precision, _, ready in prepared
+        ]
+        times = np.empty((RUNS, len(prepared)))
         for number in range(RUNS):
-            start = time.perf_counter()
-            opened(inputs[number % len(inputs)])
-            times.append(time.perf_counter() - start)
-        opened.close()
-    return Candidate(network.role, name, model, 1000 * float(np.median(times)), agreement)
-
-
-def _candidates(
-    network: ExportedNetwork, inputs: list[Feed], engine: CpuEngine, wanted: Wanted, can_calibrate: bool
-) -> list[Candidate]:
-    found = []
-    if wanted in ("auto", "fp32"):
-        found.append(measure(network, network.model, engine, "f32", inputs, "fp32"))
-    arithmetic: Arithmetic = "f32"
-    if engine == "openvino" and wanted in ("auto", "bf16", "int8"):
-        try:
-            found.append(measure(network, network.model, engine, "bf16", inputs, "bf16"))
-            arithmetic = "bf16"
-        except EngineError:
-            if wanted == "bf16":
-                raise
-    if wanted == "int8" or (wanted == "auto" and can_calibrate):
-        model = quantize(network.model, inputs, unsigned=True).model
-        int8 = measure(network, model, engine, arithmetic, inputs, "int8")
-        found = [int8] if wanted == "int8" else [*found, int8]
-    return found
+            for column, (_, _, ready) in enumerate(prepared):
+                start = time.perf_counter()
+                ready(inputs[number % len(inputs)])
+                times[number, column] = time.perf_counter() - start
+    return [
+        Candidate(network.role, precision, model, 1000 * float(milliseconds), agreement)
+        for (precision, model, _), milliseconds, agreement in zip(
+            prepared, np.median(times, axis=0), agreements, strict=True
+        )
+    ]
 
 
 def _content(bundle: Bundle, role: Role, candidate: Candidate) -> bytes:
-    """The bundle's own file where the graph stays as it is; an int8 graph says so in its metadata."""
-    if candidate.precision != "int8":
-        return bundle.path(role).read_bytes()
+    """The graph, the bundle's own where it stays as it is, with its precision in its metadata."""
     model = onnx.ModelProto()
-    model.CopyFrom(candidate.model)
-    model.metadata_props.add(key=METADATA, value="int8")
+    if candidate.precision == "int8":
+        model.CopyFrom(candidate.model)
+    else:
+        model = onnx.load(bundle.path(role))
+    others = [entry for entry in model.metadata_props if entry.key != PRECISION_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(others)
+    model.metadata_props.add(key=PRECISION_KEY, value=candidate.precision)
     content: bytes = model.SerializeToString()
     return content
 
 
-def _weights(candidate: Candidate) -> dict[str, str]:
-    return {"weights": "fp32"} if candidate.precision == "int8" else {}
+def _told(candidate: Candidate) -> dict[str, Any]:
+    """The entries of the manifest that change; int8 weights are stored as the int8 graph has them."""
+    weights = {"weights": "fp32"} if candidate.precision == "int8" else {}
+    return {"precision": candidate.precision, **weights}

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import onnx
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from export.engine_files import EngineDescription, why_not, write_atomically, write_engine
-from export.flavours import Device, Flavour, device_here, flavour_of, load_flavour, target_device
+from export.flavours import PORTABLE, Device, Flavour, device_here, flavour_of, load_flavour, target_device
 from export.frames import Feed, feeds, read_frames
 from export.networks import ExportedNetwork, ExportSource, open_export_source
 from export.precision import Precision, nodes_by_type, strongly_typed
@@ -124,10 +124,12 @@ def measured_size(network: ExportedNetwork, profile: Profile) -> tuple[int, int]
 
 
 def engine_path(
-    folder: Path, source: ExportSource, role: Role, precision: str, profile: Profile, flavour: Flavour
+    folder: Path, source: ExportSource, role: Role, precision: str, profile: Profile, flavour: Flavour, device: Device
 ) -> Path:
-    """FOLDER/MODEL-ROLE-PRECISION-SIZES-FLAVOUR.engine."""
-    return folder / f"{source.name}-{role}-{precision}-{str(profile).replace(',', '_')}-{flavour}.engine"
+    """FOLDER/MODEL-ROLE-PRECISION-SIZES-FLAVOUR.engine; of TensorRT for RTX with the one GPU it is for, if it is."""
+    one_gpu = flavour == "tensorrt_rtx" and device.capability != PORTABLE
+    made_by = f"{flavour}-sm{device.capability.replace('.', '')}" if one_gpu else flavour
+    return folder / f"{source.name}-{role}-{precision}-{str(profile).replace(',', '_')}-{made_by}.engine"
 
 
 def _build_role(
@@ -162,7 +164,7 @@ def _build_role(
         std=network.std,
         stride=network.stride,
     )
-    path = engine_path(job.out or engine_cache(), source, network.role, precision, profile, flavour)
+    path = engine_path(job.out or engine_cache(), source, network.role, precision, profile, flavour, device)
     reason = "--rebuild was given" if job.rebuild else why_not(path, wanted)
     built, seconds = None, 0.0
     if reason:
@@ -264,7 +266,8 @@ def _verify(
 
 
 def _table(results: list[EngineResult]) -> Table:
-    table = Table("role", "sizes", "nodes", "layers", "unpooling", "precision", "build s", "MiB")
+    heads = ("role", "sizes", "nodes", "layers", "unpooling", "precision", "build s", "MiB")
+    table = Table(*(Column(head, overflow="fold") for head in heads))
     for r in results:
         types = ", ".join(f"{count} {name}" for name, count in sorted(r.types.items()))
         kept = f" ({', '.join(r.plan.kinds)})" if r.plan.kinds else ""

@@ -194,4 +194,5 @@ def _from_checkpoint(folder: Path, unpooling: Literal["key", "up-first"], say: C
     digest = hashlib.sha256()
     for file in ("checkpoint.json", "model.safetensors"):
         digest.update((folder / file).read_bytes())
-    return ExportSource(about.network, digest.hexdigest(), networks)
+    # Other checkpoints have the same network, and so may a bundle: their engines lie side by side.
+    return ExportSource(f"{about.network}-{digest.hexdigest()[:8]}", digest.hexdigest(), networks)

@@ -4,8 +4,6 @@ The network is always strongly typed: precision is in the ONNX graph (:mod:`expo
 precision flags any more. Only names that all three have are used.
 """
 
-import functools
-import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -15,13 +13,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from export.flavours import PORTABLE, Device, flavour_of
+from realtime_matting.engines.tensorrt_runtime import load_tensorrt
 from realtime_matting.errors import EngineError
 
 if TYPE_CHECKING:
     # For the types of 10.x, where tensorrt-stubs are found; at run time the module is passed in.
     import tensorrt as trt  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-log = logging.getLogger(__name__)
 # What TensorRT says when something outside the network is wrong, and what to do about it.
 CAUSES = (
     ("cuda driver version is insufficient", "the NVIDIA driver is too old for this TensorRT; update the driver"),
@@ -71,17 +69,16 @@ def build(
         EngineError: the graph does not parse, or TensorRT cannot build it; one line with TensorRT's own reason.
         KeyboardInterrupt: it was interrupted.
     """
-    logger = _logger(module)
-    logger.errors.clear()
-    logger.told.clear()
+    loaded = load_tensorrt(flavour_of(module))  # TensorRT takes one logger a process: the runtime's, which is ours
+    loaded.errors.take()
     with _no_native_objects_left() as keep:
         try:
-            builder: trt.Builder = keep(module.Builder(logger))
+            builder: trt.Builder = keep(module.Builder(loaded.logger))
         except (RuntimeError, TypeError) as error:  # a null pointer from C++, as one or the other
-            raise EngineError(f"{flavour_of(module)} cannot start: {_why(logger.errors, str(error))}") from error
+            raise EngineError(f"{flavour_of(module)} cannot start: {_why(loaded.errors.take(), str(error))}") from error
         strongly_typed = 1 << int(module.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
         network: trt.INetworkDefinition = keep(builder.create_network(strongly_typed))
-        parser: trt.OnnxParser = keep(module.OnnxParser(network, logger))
+        parser: trt.OnnxParser = keep(module.OnnxParser(network, loaded.logger))
         if not parser.parse(onnx):
             said = [parser.get_error(i).desc() for i in range(parser.num_errors)]
             raise EngineError(f"{flavour_of(module)} cannot read the graph: {_why(said, 'it gives no reason')}")
@@ -108,7 +105,7 @@ def build(
             raise KeyboardInterrupt
         if memory is None:
             raise EngineError(
-                f"{flavour_of(module)} cannot build the engine: {_why(logger.errors, 'it gives no reason')}"
+                f"{flavour_of(module)} cannot build the engine: {_why(loaded.errors.take(), 'it gives no reason')}"
             )
         timing = config.get_timing_cache() if flavour_of(module) == "tensorrt" else None
         return Built(bytes(memory), layers, bytes(timing.serialize()) if timing is not None else b"")
@@ -121,36 +118,6 @@ def _set_capability(module: Any, config: Any, device: Device) -> None:
         name = "SM" + device.capability.replace(".", "")
         if not config.set_compute_capability(getattr(module.ComputeCapability, name), 0):
             raise EngineError(f"TensorRT for RTX does not build for compute capability {device.capability}")
-
-
-@functools.cache
-def _logger(module: Any) -> Any:
-    """TensorRT takes one logger a process; its lines go to ours, its errors are kept for the one line we show."""
-
-    class Logger(module.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            module.ILogger.__init__(self)
-            self.errors: list[str] = []
-            self.told: set[str] = set()
-
-        def log(self, severity: Any, text: str) -> None:
-            levels = {
-                module.ILogger.INTERNAL_ERROR: logging.ERROR,
-                module.ILogger.ERROR: logging.ERROR,
-                module.ILogger.WARNING: logging.WARNING,
-                module.ILogger.INFO: logging.INFO,
-            }
-            level = levels.get(severity, logging.DEBUG)
-            if level == logging.ERROR:
-                # Shown once, in the error that is raised.
-                self.errors.append(text)
-                level = logging.DEBUG
-            if level < logging.WARNING or text not in self.told:  # some warnings come once for every layer
-                log.log(level, "%s", text)
-            if level == logging.WARNING:
-                self.told.add(text)
-
-    return Logger()
 
 
 def _monitor(module: Any, progress: Callable[[str, int, int], None], interrupted: threading.Event) -> Any:

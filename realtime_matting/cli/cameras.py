@@ -9,7 +9,7 @@ from realtime_matting.engines.availability import Availability
 
 DEVICES = Path("/dev")
 VIDEO_DEVICES = Path("/sys/class/video4linux")
-LOAD_LOOPBACK = "sudo modprobe v4l2loopback devices=1 exclusive_caps=1 card_label=rtmatte"
+INSTALL = "pip install 'rtmatte[virtualcam]'"
 
 
 def check_cameras(devices: Path = DEVICES, described: Path = VIDEO_DEVICES) -> list[Availability]:
@@ -28,23 +28,54 @@ def check_cameras(devices: Path = DEVICES, described: Path = VIDEO_DEVICES) -> l
     return found
 
 
-def check_virtual_camera(devices: Path = DEVICES, described: Path = VIDEO_DEVICES) -> Availability:
-    """Whether other programs can be given a camera: the Python package, and the driver it writes to."""
-    name = "virtual camera"
-    try:
-        version = importlib.metadata.version("pyvirtualcam")
-    except importlib.metadata.PackageNotFoundError:
-        return Availability(name, False, "pyvirtualcam is not installed", "pip install 'rtmatte[virtualcam]'")
+def check_virtual_cameras(devices: Path = DEVICES, described: Path = VIDEO_DEVICES) -> list[Availability]:
+    """What gives other programs a camera, in the order in which ``rtmatte webcam`` tries it."""
     if not sys.platform.startswith("linux"):
-        detail = f"pyvirtualcam {version}; it needs OBS Studio, of which the virtual camera was started once"
-        return Availability(name, True, detail)
+        return [_check_obs()]
+    return [_check_loopback(devices, described), _check_pipewire()]
+
+
+def _check_obs() -> Availability:
+    version = _pyvirtualcam()
+    if version is None:
+        return Availability("obs", False, "pyvirtualcam is not installed", INSTALL)
+    detail = f"pyvirtualcam {version}; it needs OBS Studio, of which the virtual camera was started once"
+    return Availability("obs", True, detail)
+
+
+def _check_loopback(devices: Path, described: Path) -> Availability:
+    """A kernel module and a Python package."""
+    name = "v4l2loopback"
+    version = _pyvirtualcam()
+    if version is None:
+        return Availability(name, False, "pyvirtualcam is not installed", INSTALL)
     loopbacks = [(device, label) for device, label, virtual in _video_devices(devices, described) if virtual]
     if not loopbacks:
-        return Availability(name, False, "there is no v4l2loopback device", LOAD_LOOPBACK)
+        from realtime_matting.sinks.v4l2loopback import LOAD_MODULE
+
+        return Availability(name, False, "the kernel module is not loaded", LOAD_MODULE)
     for device, label in loopbacks:
         if os.access(device, os.W_OK):
             return Availability(name, True, f"{device} ({label}), pyvirtualcam {version}")
     return Availability(name, False, f"{loopbacks[0][0]}: no permission", 'sudo usermod -aG video "$USER"')
+
+
+def _check_pipewire() -> Availability:
+    from realtime_matting.sinks.pipewire import why_not
+
+    # "pipewire: what is wrong: the command that mends it"
+    reason = why_not()
+    if reason is None:
+        return Availability("pipewire", True, "runs for this user; no kernel module is needed")
+    detail, _, fix = reason.removeprefix("pipewire: ").rpartition(": ")
+    return Availability("pipewire", False, detail, fix)
+
+
+def _pyvirtualcam() -> str | None:
+    try:
+        return importlib.metadata.version("pyvirtualcam")
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _video_devices(devices: Path, described: Path) -> list[tuple[Path, str, bool]]:

@@ -42,7 +42,7 @@ def doctor(
 def examine() -> dict[str, Any]:
     """All findings, as JSON has them.
 
-    Keys: rtmatte, python, system, processor, cores; packages (name → version); engines, cameras and virtual_camera
+    Keys: rtmatte, python, system, processor, cores; packages (name → version); engines, cameras and virtual_cameras
     (name, usable, detail, fix); auto, the engine that ``--engine auto`` takes, or None.
     """
     import os
@@ -50,7 +50,7 @@ def examine() -> dict[str, Any]:
     from dataclasses import asdict
 
     from realtime_matting import __version__
-    from realtime_matting.cli.cameras import check_cameras, check_virtual_camera
+    from realtime_matting.cli.cameras import check_cameras, check_virtual_cameras
     from realtime_matting.engines import PREFERRED
     from realtime_matting.engines.availability import check_engines
 
@@ -66,7 +66,7 @@ def examine() -> dict[str, Any]:
         "engines": [asdict(engine) for engine in engines],
         "auto": next((name for name in PREFERRED if name in usable), None),
         "cameras": [asdict(camera) for camera in check_cameras()],
-        "virtual_camera": asdict(check_virtual_camera()),
+        "virtual_cameras": [asdict(camera) for camera in check_virtual_cameras()],
     }
 
 
@@ -84,7 +84,9 @@ def in_words(report: dict[str, Any]) -> str:
         "",
         "cameras:",
         *(_findings(report["cameras"]) or ["  none found"]),
-        *_findings([report["virtual_camera"]]),
+        "",
+        "virtual cameras, in the order rtmatte webcam tries them:",
+        *_findings(report["virtual_cameras"]),
     ]
     return "\n".join(lines)
 

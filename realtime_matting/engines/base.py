@@ -19,6 +19,8 @@ EngineName = Literal[
 """``onnxruntime`` computes on the CPU; ``tensorrt`` runs engines of TensorRT and of TensorRT for RTX."""
 Precision = Literal["f32", "bf16", "f16"]
 """Of the arithmetic. Inputs and outputs are float32 in any case."""
+PRECISION_KEY = "rtmatte.precision"
+"""ONNX metadata of a graph that was measured: ``fp32`` keeps OpenVINO from computing in bf16 by itself."""
 
 
 class Engine(Protocol):

@@ -14,7 +14,7 @@ import openvino as ov  # type: ignore[import-untyped]
 import openvino.properties as props  # type: ignore[import-untyped]
 import openvino.properties.hint as hints  # type: ignore[import-untyped]
 
-from realtime_matting.engines.base import FloatArray, Precision
+from realtime_matting.engines.base import PRECISION_KEY, FloatArray, Precision
 from realtime_matting.engines.checks import check_inputs, in_one_line
 from realtime_matting.errors import EngineError
 
@@ -37,8 +37,9 @@ class OpenVinoEngine:
     Args:
         onnx_path: the network; its inputs may have dynamic height and width.
         threads: how many threads compute; None lets OpenVINO decide.
-        precision: of the arithmetic: ``"bf16"``, ``"f32"``, or None for OpenVINO's choice (bf16 where the CPU
-            has instructions for it). Inputs and outputs are float32 in any case.
+        precision: of the arithmetic: ``"bf16"``, ``"f32"``, or None: f32 where the network's metadata asks for it,
+            otherwise OpenVINO's choice (bf16 where the CPU has instructions for it). Inputs and outputs are float32
+            in any case.
 
     Raises:
         EngineError: the file cannot be read, or this CPU does not have the precision.
@@ -50,6 +51,13 @@ class OpenVinoEngine:
             raise EngineError("OpenVINO: computes in f32 or bf16 on the CPU, not in f16; use one of those")
         if precision == "bf16" and "BF16" not in core.get_property("CPU", props.device.capabilities):
             raise EngineError("OpenVINO: this CPU has no bf16 instructions; use precision f32 or leave it out")
+        try:
+            self._model = core.read_model(onnx_path)
+        except RuntimeError as error:
+            raise EngineError(f"{onnx_path}: OpenVINO cannot read this network ({in_one_line(error)})") from error
+        asked = _asked_precision(self._model)
+        if precision is None and asked == "fp32":
+            precision = "f32"
         self._config = {
             hints.performance_mode: hints.PerformanceMode.LATENCY,
             props.inference_num_threads: threads or 0,
@@ -59,11 +67,7 @@ class OpenVinoEngine:
         }
         short = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
         used = self._config[hints.inference_precision].to_string()
-        self.name = f"OpenVINO CPU {short.get(used, used)}"
-        try:
-            self._model = core.read_model(onnx_path)
-        except RuntimeError as error:
-            raise EngineError(f"{onnx_path}: OpenVINO cannot read this network ({in_one_line(error)})") from error
+        self.name = f"OpenVINO CPU {'int8 and ' if asked == 'int8' else ''}{short.get(used, used)}"
         self._inputs = [port.get_any_name() for port in self._model.inputs]
         self._outputs = [port.get_any_name() for port in self._model.outputs]
         self._requests: OrderedDict[Shapes, ov.InferRequest] = OrderedDict()
@@ -96,3 +100,9 @@ class OpenVinoEngine:
     def close(self) -> None:
         """Free the compiled networks."""
         self._requests.clear()
+
+
+def _asked_precision(model: ov.Model) -> str:
+    """The precision in which the graph was measured best, by its ONNX metadata; empty where it says nothing."""
+    place = ["framework", PRECISION_KEY]
+    return str(model.get_rt_info(place).astype(str)) if model.has_rt_info(place) else ""

@@ -151,9 +151,14 @@ def load_tensorrt(flavour: Flavour) -> TensorRt:
         raise MissingExtraError(f"an engine built by {FLAVOUR_NAMES[flavour]}", EXTRAS[flavour])
     errors = LastErrors()
     logger = _logger(module, errors)
-    runtime = module.Runtime(logger)
+    try:
+        runtime = module.Runtime(logger)
+    except (RuntimeError, TypeError):  # a null pointer from C++, as one or the other
+        runtime = None
     if runtime is None:
-        raise EngineError(f"{FLAVOUR_NAMES[flavour]}: no runtime can be made ({explain(errors.take()).what})")
+        problem = explain(errors.take())
+        told = f"; {problem.fix}" if problem.fix else ""
+        raise EngineError(f"{FLAVOUR_NAMES[flavour]}: no runtime can be made ({problem.what}){told}")
     return TensorRt(flavour, module, str(module.__version__), logger, runtime, errors)
 
 
@@ -169,7 +174,7 @@ def _logger(module: Any, errors: LastErrors) -> "trt.ILogger":
     severity = module.ILogger.Severity
 
     class Logger(module.ILogger):  # type: ignore[misc]  # the base is known only when the flavour is
-        """TensorRT's messages in this package's log: its errors are raised, and its chatter is left out."""
+        """Messages of runtime and builder in this package's log: errors are raised, and the chatter is left out."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -41,6 +41,8 @@ VALID_ROLES: tuple[frozenset[str], ...] = (
     frozenset({"alpha", "matting"}),
 )
 
+GraphPrecision = Literal["fp32", "bf16", "int8"]
+
 Text = Annotated[str, Field(min_length=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(allow_inf_nan=False, gt=0)]
@@ -79,7 +81,9 @@ class RoleSpec(_Table):
             then padded to the stride by repeating their right and bottom edge.
         fixed_size: (width, height) every frame is scaled to; either this or ``long_side`` is given.
         mean, std: of R, G, B in units of [0, 1].
-        precision: of the arithmetic the graph asks for.
+        precision: of the arithmetic the graph asks for. ``int8``: rounding to 8 bits is in the graph; ``bf16``: a
+            float32 graph that was measured right and fastest in bf16; ``fp32``: a float32 graph. Where the engine is
+            free to compute narrower, it does, unless the graph's own metadata says fp32, too.
         weights: how the weights are stored; ``fp16`` ones are widened to fp32 when the graph is loaded.
         unpooling: the index-free rewrite of max-unpooling in the graph, ``none`` where the network has no unpooling.
     """
@@ -92,7 +96,7 @@ class RoleSpec(_Table):
     mean: tuple[Finite, Finite, Finite]
     std: tuple[Positive, Positive, Positive]
     channel_order: Literal["rgb"] = "rgb"
-    precision: Literal["fp32"] = "fp32"
+    precision: GraphPrecision = "fp32"
     weights: Literal["fp32", "fp16"] = "fp32"
     unpooling: Literal["none", "up-first", "key"] = "none"
 

@@ -41,7 +41,7 @@ _BT601 = 5
 """What readers take untagged video for, at any size, since that is what real cameras send."""
 
 
-def _why_not() -> str | None:
+def why_not() -> str | None:
     """Why this back end cannot be used, with the command that mends it; None where it can."""
     missing = [program for program in _PROGRAMS if shutil.which(program) is None]
     if missing:
@@ -74,7 +74,7 @@ class PipeWireSink:
         Raises:
             InputError: PipeWire or GStreamer cannot be used, with the command that mends it.
         """
-        reason = _why_not()
+        reason = why_not()
         if reason is not None:
             raise InputError(reason)
         self.name = f'PipeWire camera "{node}"'

@@ -14,7 +14,7 @@ from realtime_matting.errors import InputError, MissingExtraError, OutputError
 
 MODPROBE = 'sudo modprobe v4l2loopback devices=1 video_nr=10 card_label="rtmatte" exclusive_caps=1'
 """Without exclusive_caps=1 Chrome, Zoom and Teams do not see a camera in the device."""
-_INSTALL = "sudo apt install v4l2loopback-dkms"
+LOAD_MODULE = f"sudo apt install v4l2loopback-dkms && {MODPROBE}"
 _LOOK = 0.2
 """Seconds between two looks at who reads the device."""
 
@@ -75,7 +75,7 @@ class V4l2LoopbackSink(_PyVirtualCamSink):
         from realtime_matting.sources.v4l2 import is_output
 
         if not _loopback_devices():
-            raise InputError(f"v4l2loopback: the kernel module is not loaded: {_INSTALL} && {MODPROBE}")
+            raise InputError(f"v4l2loopback: the kernel module is not loaded: {LOAD_MODULE}")
         if device is not None and not is_output(device):
             raise InputError(f"{device}: pictures cannot be written to it; use one of {', '.join(_loopback_devices())}")
         try:

@@ -63,14 +63,14 @@ def checkpoint(folder: Path, name: str, network: nn.Module, phase: str) -> Path:
 
 @pytest.fixture(scope="module")
 def open_source_of(tmp_path_factory, small_source, lively) -> Iterator[Callable[[str], ExportSource]]:
-    """Toy checkpoints of each architecture, traced when first asked for; shm-mobile is the built-in bundle."""
+    """Toy checkpoints of the large networks, traced when first asked for; the small ones are the built-in bundles."""
     folder = tmp_path_factory.mktemp("runs")
 
     @functools.cache
     def opened(name: str) -> ExportSource:
         torch.manual_seed(0)
-        if name == "shm-mobile":
-            return open_export_source(name)
+        if name in BUNDLES:
+            return open_export_source(BUNDLES[name])
         if name == "shm":
             return small_source
         build, phase = {"dim": (small_dim, "stage3"), "u2net": (small_nested_u, "fine")}[name]
@@ -82,7 +82,18 @@ def open_source_of(tmp_path_factory, small_source, lively) -> Iterator[Callable[
         yield opened
 
 
-ROLES = {"shm": ["trimap", "matting"], "shm-mobile": ["trimap", "matting"], "dim": ["matting"], "u2net": ["alpha"]}
+ROLES = {
+    "shm": ["trimap", "matting"],
+    "shm-mobile": ["trimap", "matting"],
+    "dim": ["matting"],
+    "u2net": ["alpha"],
+    "u2netp": ["alpha"],
+}
+BUNDLES = {"shm-mobile": "shm-mobile", "u2netp": "u2netp-human"}
+
+
+def test_no_registered_network_is_left_out():
+    assert {name for name in NETWORKS if not name.startswith("small-")} == set(ROLES)
 
 
 @pytest.mark.parametrize("name", ROLES)
@@ -126,9 +137,12 @@ def test_a_good_engine_is_kept_and_any_other_is_built_again_with_the_reason(rtx,
     assert "the file is damaged" in build()
     description.unlink()
     assert "its description is missing or damaged" in build()
-    assert "it was made for another GPU (any GPU of TensorRT for RTX, not compute capability 8.9)" in build(
-        capability="8.9"
-    )
+    other = content | {"device": {"name": "compute capability 8.9", "capability": "8.9"}}
+    description.write_text(json.dumps(other))
+    assert "it was made for another GPU (compute capability 8.9, not any GPU of TensorRT for RTX)" in build()
+    assert build(capability="8.9").count("there is none yet") == 2, "an engine for one GPU lies beside that for all"
+    assert (tmp_path / "shm-mobile-matting-fp32-64x64-tensorrt_rtx-sm89.engine").is_file()
+    assert "building" not in build()
 
 
 def test_int8_and_verification_from_the_command_line(rtx, tmp_path):
@@ -358,7 +372,7 @@ def test_sizes_are_width_by_height_and_shapes_height_by_width():
 
 # Names of TensorRT 11's Python module (its reference, October 2026), checked by hand; RTX 1.x has all of them too.
 TENSORRT_11 = {
-    "Builder", "Dims", "NetworkDefinitionCreationFlag", "OnnxParser", "MemoryPoolType", "ILogger", "IProgressMonitor",
+    "Builder", "Dims", "NetworkDefinitionCreationFlag", "OnnxParser", "MemoryPoolType", "IProgressMonitor",
 }  # fmt: skip
 RTX_ONLY = {"ComputeCapability"}
 

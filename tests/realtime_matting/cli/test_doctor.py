@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from realtime_matting.cli.cameras import check_cameras, check_virtual_camera
+from realtime_matting.cli.cameras import check_cameras, check_virtual_cameras
 from realtime_matting.engines import EngineName
 
 Rtmatte = Callable[..., CompletedProcess[str]]
@@ -140,6 +140,8 @@ def test_the_virtual_camera_needs_a_package_and_a_loopback_device(
 ) -> None:
     import importlib.metadata
 
+    from realtime_matting.sinks.v4l2loopback import MODPROBE
+
     monkeypatch.setattr("realtime_matting.cli.cameras.sys.platform", "linux")
 
     def missing(package: str) -> str:
@@ -147,11 +149,35 @@ def test_the_virtual_camera_needs_a_package_and_a_loopback_device(
 
     with monkeypatch.context() as patched:
         patched.setattr("realtime_matting.cli.cameras.importlib.metadata.version", missing)
-        assert check_virtual_camera(*video_devices).fix == "pip install 'rtmatte[virtualcam]'"
+        assert check_virtual_cameras(*video_devices)[0].fix == "pip install 'rtmatte[virtualcam]'"
     monkeypatch.setattr("realtime_matting.cli.cameras.importlib.metadata.version", lambda package: "0.15.0")
-    found = check_virtual_camera(*video_devices)
+    found = check_virtual_cameras(*video_devices)[0]
     assert found.usable
     assert found.detail.endswith("video10 (rtmatte), pyvirtualcam 0.15.0")
-    absent = check_virtual_camera(tmp_path, tmp_path / "none")
+    absent = check_virtual_cameras(tmp_path, tmp_path / "none")[0]
     assert not absent.usable
-    assert absent.fix.startswith("sudo modprobe v4l2loopback ")
+    assert absent.fix == f"sudo apt install v4l2loopback-dkms && {MODPROBE}", "what rtmatte webcam says, too"
+    with monkeypatch.context() as patched:
+        patched.setattr("realtime_matting.cli.cameras.sys.platform", "darwin")
+        assert [camera.name for camera in check_virtual_cameras(*video_devices)] == ["obs"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "fix"),
+    [
+        (None, "runs for this user; no kernel module is needed", ""),
+        ("pipewire: pw-dump not found: sudo apt install pipewire", "pw-dump not found", "sudo apt install pipewire"),
+    ],
+)
+def test_pipewire_is_the_other_virtual_camera(
+    monkeypatch: pytest.MonkeyPatch, reason: str | None, detail: str, fix: str
+) -> None:
+    monkeypatch.setattr("realtime_matting.cli.cameras.sys.platform", "linux")
+    monkeypatch.setattr("realtime_matting.sinks.pipewire.why_not", lambda: reason)
+    pipewire = check_virtual_cameras()[1]
+    assert (pipewire.name, pipewire.usable, pipewire.detail, pipewire.fix) == (
+        "pipewire",
+        reason is None,
+        detail,
+        fix,
+    )

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from realtime_matting.engines import FloatArray, open_engine
+from realtime_matting.engines.base import PRECISION_KEY
 from realtime_matting.errors import EngineError, InputError, MissingExtraError
 
 ENGINES = ["openvino", "onnxruntime"]
@@ -119,6 +120,18 @@ def test_a_missing_file_and_wrong_options_are_refused(tmp_path):
         open_engine(path, threads=0)
     with pytest.raises(InputError, match="choose f32, bf16 or f16"):
         open_engine(path, precision="f8")
+
+
+@pytest.mark.parametrize(("asked", "name"), [("fp32", "OpenVINO CPU f32"), ("int8", "OpenVINO CPU int8 and ")])
+def test_openvino_keeps_to_what_a_measured_graph_asks_for(tmp_path, asked, name):
+    path = write_network(tmp_path)
+    model = onnx.load(path)
+    model.metadata_props.add(key=PRECISION_KEY, value=asked)
+    onnx.save(model, path)
+    assert open_engine(path, engine="openvino").name.startswith(name)
+    if asked == "fp32":
+        inputs = random_inputs(8, 8)
+        np.testing.assert_allclose(open_engine(path, engine="openvino")(inputs)["alpha"], expected(inputs), atol=1e-6)
 
 
 def test_onnxruntime_refuses_bf16_instead_of_falling_back(tmp_path):
