@@ -2,8 +2,8 @@
 
 python -m export.build_engine --fp16                                          the default model, for this machine
 python -m export.build_engine runs/shm/end_to_end/best --fp16 --shape 512x288
-python -m export.build_engine shm-mobile --fp16 --dynamic 256x144,512x288,1024x576 --flavour tensorrt-rtx
-python -m export.build_engine shm-mobile --target openvino --int8 --calibration FRAMES --out out/shm-mobile-int8
+python -m export.build_engine shm-balanced --fp16 --dynamic 256x144,512x288,1024x576 --flavour tensorrt-rtx
+python -m export.build_engine shm-balanced --target openvino --int8 --calibration FRAMES --out out/shm-balanced-int8
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ MEGABYTE = 1 << 20
 def main(
     source: Annotated[
         str | None,
-        typer.Argument(metavar="[CHECKPOINT|BUNDLE]", help="folder, or a built-in model; default: shm-mobile"),
+        typer.Argument(metavar="[CHECKPOINT|BUNDLE]", help="folder, or a built-in model; default: shm-balanced"),
     ] = None,
     fp16: Annotated[bool, typer.Option("--fp16", help="compute in float16 (default)")] = False,
     fp32: Annotated[bool, typer.Option("--fp32", help="compute in float32")] = False,

@@ -4,7 +4,8 @@ Each role is traced with free height and width, compared with PyTorch in every e
 written. The card is YAML with the keys name, version, licence, description, training_data, metrics of model.toml.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -83,6 +84,17 @@ def export_role(role: Role, network: RoleNetwork, weights: Weights, say: Callabl
     return model
 
 
+def resized(roles: Mapping[Role, RoleNetwork], long_sides: Mapping[str, int]) -> dict[Role, RoleNetwork]:
+    """``roles`` that see frames at other sizes; see :func:`export_bundle`."""
+    for name, side in long_sides.items():
+        role = next((role for role in roles if role == name), None)
+        if role is None:
+            raise InputError(f"--long-side {name}={side}: this network has no role {name}; it has {', '.join(roles)}")
+        if side < 1 or side % roles[role].stride:
+            raise InputError(f"--long-side {name}={side}: must be a multiple of {roles[role].stride}")
+    return {role: replace(one, long_side=long_sides.get(role, one.long_side)) for role, one in roles.items()}
+
+
 def export_bundle(
     checkpoint: Path,
     folder: Path,
@@ -90,18 +102,23 @@ def export_bundle(
     *,
     rewrite: Rewrite = "up-first",
     weights: Weights = "fp32",
+    long_sides: Mapping[str, int] | None = None,
     say: Callable[[str], None] = print,
 ) -> Bundle:
     """Write the bundle of a checkpoint.
 
+    Args:
+        long_sides: role → the longer side at which it sees frames, in place of the network's own.
+
     Raises:
-        InputError: the checkpoint cannot be read, or its network fills no role.
+        InputError: the checkpoint cannot be read, its network fills no role, or not one of ``long_sides``, or a side is
+            not a multiple of the role's stride.
         ParityError, EngineError: see :func:`export_role`.
         OutputError: ``folder`` cannot be written.
     """
     network, _ = load_network(checkpoint)
     specs, networks = {}, {}
-    for role, exported in roles_of(network, rewrite).items():
+    for role, exported in resized(roles_of(network, rewrite), long_sides or {}).items():
         networks[role] = export_role(role, exported, weights, say).SerializeToString()
         specs[role] = {
             "stride": exported.stride,

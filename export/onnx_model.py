@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from realtime_matting.errors import InputError
 from train.cli import run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -24,11 +25,23 @@ def main(
     weights: Annotated[
         Literal["fp32", "fp16"], typer.Option(help="fp16 halves the files, the arithmetic stays fp32")
     ] = "fp32",
+    long_side: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=PIXELS", help="see frames at this size, not the checkpoint's: trimap=512"),
+    ] = None,
 ) -> None:
     """Export a checkpoint to a model bundle."""
     from export.bundles import export_bundle, read_card
 
-    bundle = export_bundle(checkpoint, folder, read_card(card), rewrite=unpooling, weights=weights, say=typer.echo)
+    sides = {}
+    for text in long_side or []:
+        role, _, pixels = text.partition("=")
+        if not pixels.isdecimal():
+            raise InputError(f"--long-side {text}: write it as ROLE=PIXELS, such as trimap=512")
+        sides[role] = int(pixels)
+    bundle = export_bundle(
+        checkpoint, folder, read_card(card), rewrite=unpooling, weights=weights, long_sides=sides, say=typer.echo
+    )
     size = sum(bundle.path(role).stat().st_size for role in bundle.roles)
     typer.echo(f"{folder}: {' + '.join(bundle.roles)}, {size / 1e6:.1f} MB")
 

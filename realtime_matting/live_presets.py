@@ -31,14 +31,12 @@ class LiveMatte:
 def live_presets(matter: MatteFunction) -> dict[str, MatteFunction]:
     """Mattes by preset, the best and dearest first, all made by one matter.
 
-    Measured on a 1280x720 clip, milliseconds of one core a frame, with the model shm-mobile:
-
-    ============  ==  ==========================================================================================
-    ``quality``   42  the frame as it is, the person's own colours estimated in soft pixels
-    ``balanced``  35  the networks see at most 448 pixels a side; the alpha is brought to full size along the
-                      frame's edges (``fast_guided_filter``)
-    ``fast``      17  at most 320 pixels a side, and the frame's colours for the person's
-    ============  ==  ==========================================================================================
+    ============  ==========================================================================================
+    ``quality``   the frame as it is, the person's own colours estimated in soft pixels
+    ``balanced``  the networks see at most 448 pixels a side; the alpha is brought to full size along the
+                  frame's edges (``fast_guided_filter``)
+    ``fast``      at most 320 pixels a side, and the frame's colours for the person's
+    ============  ==========================================================================================
 
     Args:
         matter: the matte of an RGB picture; it need not estimate the foreground, for that is done here.

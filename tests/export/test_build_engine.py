@@ -28,6 +28,7 @@ from export.engine_job import EngineJob, build_engines, build_source
 from export.flavours import Device, load_flavour, target_device
 from export.networks import ExportSource, open_export_source
 from export.profiles import Profile, parse_profile, per_role
+from realtime_matting.defaults import DEFAULT_MODEL
 from realtime_matting.engines.engine_file import EngineFile, engine_cache
 from realtime_matting.errors import BundleError, EngineError, InputError, MattingError, OutputError
 from realtime_matting.models import Bundle
@@ -89,7 +90,7 @@ ROLES = {
     "u2net": ["alpha"],
     "u2netp": ["alpha"],
 }
-BUNDLES = {"shm-mobile": "shm-mobile", "u2netp": "u2netp-human"}
+BUNDLES = {"shm-mobile": DEFAULT_MODEL, "u2netp": "u2netp-human"}
 
 
 def test_no_registered_network_is_left_out():
@@ -125,7 +126,7 @@ def test_a_good_engine_is_kept_and_any_other_is_built_again_with_the_reason(rtx,
 
     assert build().count("there is none yet") == 2
     assert "building" not in build()
-    matting = tmp_path / "shm-mobile-matting-fp32-64x64-tensorrt_rtx.engine"
+    matting = tmp_path / f"{DEFAULT_MODEL}-matting-fp32-64x64-tensorrt_rtx.engine"
     description = matting.with_name(matting.name + ".json")
     content = json.loads(description.read_text())
     assert content["engine_sha256"] == hashlib.sha256(matting.read_bytes()).hexdigest()
@@ -141,7 +142,7 @@ def test_a_good_engine_is_kept_and_any_other_is_built_again_with_the_reason(rtx,
     description.write_text(json.dumps(other))
     assert "it was made for another GPU (compute capability 8.9, not any GPU of TensorRT for RTX)" in build()
     assert build(capability="8.9").count("there is none yet") == 2, "an engine for one GPU lies beside that for all"
-    assert (tmp_path / "shm-mobile-matting-fp32-64x64-tensorrt_rtx-sm89.engine").is_file()
+    assert (tmp_path / f"{DEFAULT_MODEL}-matting-fp32-64x64-tensorrt_rtx-sm89.engine").is_file()
     assert "building" not in build()
 
 
@@ -157,7 +158,7 @@ def test_int8_and_verification_from_the_command_line(rtx, tmp_path):
         "--out",
         str(tmp_path),
     ]
-    result = CliRunner().invoke(app, ["shm-mobile", "--fp32", "--verify", *arguments], catch_exceptions=False)
+    result = CliRunner().invoke(app, [DEFAULT_MODEL, "--fp32", "--verify", *arguments], catch_exceptions=False)
     assert result.exit_code == 0
     assert result.output.count("agrees") == 4, "ONNX Runtime and OpenVINO, two roles"
     assert "key ×4" in result.output

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from export.bundles import ParityError, export_role, read_card
+from export.bundles import ParityError, export_role, read_card, resized
 from export.onnx_graph import check_graph, store_weights_as_fp16, to_onnx
 from export.onnx_model import app
 from export.parity import Difference, compare, parity_sizes, sample_inputs
@@ -70,6 +70,20 @@ def test_the_exported_roles_give_what_the_checkpoint_gives_at_any_size(exported,
         alpha = m_net({"rgb": rgb.numpy(), "trimap": trimap.numpy()})["alpha"]
         np.testing.assert_allclose(alpha, network.m_net(rgb, trimap), atol=1e-4)
         assert alpha.std() > 0.01, "the comparison is of something"
+
+
+def test_roles_can_be_made_to_see_frames_at_other_sizes(small_checkpoint):
+    roles = roles_of(load_network(small_checkpoint)[0], "up-first")
+    sides = {role: one.long_side for role, one in resized(roles, {"matting": 160}).items()}
+    assert sides == {"trimap": roles["trimap"].long_side, "matting": 160}
+
+
+@pytest.mark.parametrize(
+    ("sides", "said"), [({"alpha": 64}, "has no role alpha"), ({"matting": 100}, "multiple of 16")]
+)
+def test_a_size_that_no_role_can_have_is_refused(small_checkpoint, sides, said):
+    with pytest.raises(InputError, match=said):
+        resized(roles_of(load_network(small_checkpoint)[0], "up-first"), sides)
 
 
 def test_the_graphs_hold_no_unpooling(exported):
