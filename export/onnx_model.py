@@ -1,6 +1,6 @@
 """Checkpoint → model bundle.
 
-python -m export.onnx_model runs/shm_mobile/end_to_end/best out/shm-mobile --card configs/export/shm_mobile.yaml
+python -m export.onnx_model runs/shm_mobile/end_to_end/last out/my-model --card configs/export/shm_balanced.yaml
 """
 
 from pathlib import Path
