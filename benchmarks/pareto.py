@@ -11,6 +11,7 @@ engine and precision: of the networks alone ("ms"), and of the stages of the run
 """
 
 import argparse
+import importlib.util
 import re
 import shutil
 import statistics
@@ -30,7 +31,7 @@ from tables import device_name, publish
 
 from realtime_matting import Matter
 from realtime_matting.engines import open_engine
-from realtime_matting.errors import InputError
+from realtime_matting.errors import InputError, MattingError, MissingExtraError
 from realtime_matting.metrics import edge_mad, mad
 from realtime_matting.models.bundle import MANIFEST, ROLE_INPUTS
 from realtime_matting.models.registry import find_bundle
@@ -146,6 +147,8 @@ def main() -> int:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     try:
+        if importlib.util.find_spec("matplotlib") is None:  # told before the measurement, not after it
+            raise MissingExtraError("drawing the plot", "plots")
         candidates = [parse_candidate(text) for text in options.candidates]
         sets = load_sets(options.sets or ["openpeople", "real"], options.data, options.backgrounds, limit=options.limit)
         options.out.mkdir(parents=True, exist_ok=True)
@@ -168,7 +171,7 @@ def main() -> int:
                     seen.mad.append(mad(matte.alpha, sample.truth))
                     seen.edge_mad.append(edge_mad(matte.alpha, sample.truth, width))
             times = network_milliseconds(matters, options.threads)
-    except InputError as error:
+    except MattingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     errors = {
