@@ -60,6 +60,10 @@ def toy_config(toy_data: Path) -> TrainConfig:
                 "backgrounds": [{"path": str(toy_data / "backgrounds")}],
                 "masks": [{"images": str(toy_data / "images"), "masks": str(toy_data / "masks")}],
                 "masks_share": 0.25,
+                "backlit_share": 0.2,
+                "dim_share": 0.2,
+                "wall_colour_share": 0.2,
+                "h264_share": 0.2,
             },
             "phases": {"t_net": {**phase, "sizes": [[64, 64], [96, 64]]}, "m_net": phase, "end_to_end": phase},
         }

@@ -5,6 +5,10 @@ everything it sees (noise, blur, compression, white balance) must reach person a
 otherwise learns "sharp means person".
 """
 
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +22,39 @@ def chance(rng: Rng, probability: float) -> bool:
     return bool(rng.random() < probability)
 
 
-def tone_curve(rng: Rng, strength: float = 1.0) -> tuple[NDArray[np.float32], float]:
+@dataclass(frozen=True)
+class Light:
+    """How bright people and the room are lit, and how much of it the camera gets: factors, 1 is as photographed."""
+
+    people: float = 1.0
+    room: float = 1.0
+    camera: float = 1.0
+
+    @property
+    def noise(self) -> float:
+        """Factor of the sensor's noise: shot noise, seen through the gain that a dim picture was given."""
+        return self.camera**-0.5
+
+
+def draw_light(rng: Rng, backlit_share: float, dim_share: float) -> Light:
+    """A window behind people (they are dark, it is burnt out), a badly lit room, both, or mostly neither."""
+    people = room = camera = 1.0
+    if chance(rng, backlit_share):
+        people, room = rng.uniform(0.3, 0.75), rng.uniform(1.1, 1.8)
+    if chance(rng, dim_share):
+        camera = rng.uniform(0.25, 0.65)
+    return Light(people, room, camera)
+
+
+def tone_curve(rng: Rng, strength: float = 1.0, light: float = 1.0) -> tuple[NDArray[np.float32], float]:
     """A random camera look: (table float32 (256, 3) from uint8 level to [0, 1], saturation factor).
 
-    White balance, exposure, gamma and contrast are drawn together and baked into one table a channel.
+    White balance, exposure, gamma and contrast are drawn together and baked into one table a channel. ``light`` is a
+    further factor of the exposure.
     """
     level = np.linspace(0, 1, 256, dtype=np.float32)[:, None]
     gain = np.exp(rng.normal(0, 0.08 * strength, 3)).astype(np.float32)
-    exposure = np.float32(np.exp(rng.normal(0, 0.22 * strength)))
+    exposure = np.float32(np.exp(rng.normal(0, 0.22 * strength)) * light)
     gamma = np.float32(np.exp(rng.normal(0, 0.22 * strength)))
     contrast = np.float32(np.exp(rng.normal(0, 0.15 * strength)))
     table = np.clip(level**gamma * exposure * gain, 0, 1)
@@ -88,10 +117,22 @@ def smear(premultiplied: Image, alpha: Image, kernel: Image) -> tuple[Image, Ima
     )
 
 
-def sensor_noise(rng: Rng, picture: Image) -> Image:
+def toward_background(color: Image, alpha: Image, background: Image, strength: float) -> Image:
+    """Clothes of the wall's colour: a person's mean colour moved towards that of what the person hides.
+
+    ``strength`` 1 makes the means equal (a channel's factor stays between 1/4 and 4), 0 changes nothing. ``alpha`` is
+    the person's, float32 (H, W).
+    """
+    weight = np.float32(1 / max(float(alpha.sum()), 1e-3))
+    own, behind = (np.tensordot(alpha, x, 2) * weight for x in (color, background))
+    gain = np.clip((behind + 0.02) / (own + 0.02), 0.25, 4) ** np.float32(strength)
+    return np.clip(color * gain, 0, 1)
+
+
+def sensor_noise(rng: Rng, picture: Image, factor: float = 1.0) -> Image:
     """Shot and read noise, partly as coloured blotches the size of a few pixels, as cheap webcams show."""
     height, width = picture.shape[:2]
-    strength = rng.exponential(0.018)
+    strength = rng.exponential(0.018) * factor
     noise = rng.standard_normal((height, width, 1), dtype=np.float32)
     blotch = rng.standard_normal((height // 3 + 1, width // 3 + 1, 3), dtype=np.float32)
     noise = noise + 0.6 * cv2.resize(blotch, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -104,6 +145,25 @@ def jpeg(rng: Rng, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     _, data = cv2.imencode(".jpg", picture, options)
     return cv2.imdecode(data, cv2.IMREAD_COLOR)  # type: ignore[return-value]
+
+
+def h264(rng: Rng, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Compress as one H.264 picture and decode, at a quantiser of 24 (good) to 42 (a call on a bad line)."""
+    height, width = picture.shape[:2]
+    even = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    encoder = av.CodecContext.create("libx264", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.height, encoder.width = even.shape[:2]
+    encoder.pix_fmt, encoder.time_base, encoder.thread_count = "yuv420p", Fraction(1, 30), 1
+    encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "qp": str(int(rng.uniform(24, 42)))}
+    frame = av.VideoFrame.from_ndarray(even, format="rgb24").reformat(format="yuv420p")
+    frame.pts = 0
+    packets = [*encoder.encode(frame), *encoder.encode(None)]
+    decoder = av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.thread_count = 1
+    decoded = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
+    return np.ascontiguousarray(decoded[0].to_ndarray(format="rgb24")[:height, :width])
 
 
 def lower_resolution(rng: Rng, picture: Image) -> Image:

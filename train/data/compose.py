@@ -137,12 +137,15 @@ def compose(
         behind = cv2.addWeighted(solid, 1 - hardness, behind, hardness, 0)
 
     # One look for the camera and a smaller one for each thing in front of it, since light differs between places.
-    table, saturation = augment.tone_curve(rng)
-    back = augment.apply_tone(behind, *augment.tone_curve(rng, 0.6))
+    light = augment.draw_light(rng, config.backlit_share, config.dim_share)
+    table, saturation = augment.tone_curve(rng, light=light.camera)
+    back = augment.apply_tone(behind, *augment.tone_curve(rng, 0.6, light.room))
     front, alpha = back, np.zeros(behind.shape[:2], np.float32)
     for person in placed:
-        color = augment.apply_tone(np.ascontiguousarray(person[..., :3]), *augment.tone_curve(rng, 0.8))
+        color = augment.apply_tone(np.ascontiguousarray(person[..., :3]), *augment.tone_curve(rng, 0.8, light.people))
         own = person[..., 3].astype(np.float32) * np.float32(1 / 255)
+        if chance(rng, config.wall_colour_share):
+            color = augment.toward_background(color, own, back, rng.uniform(0.5, 1.0))
         if chance(rng, 0.12):
             kernel = augment.motion_kernel(rng, rng.uniform(2, 0.025 * width + 2))
             premultiplied, own = augment.smear(color * own[..., None], own, kernel)
@@ -153,10 +156,12 @@ def compose(
         front = np.where(union[..., None] > 1e-4, weight * color + (1 - weight) * front, color)
         alpha = union
     back, front = (augment.apply_tone(to_uint8(x), table, saturation) for x in (back, front))
-    image, alpha = camera(rng, back + alpha[..., None] * (front - back), alpha)
+    image, alpha = camera(rng, back + alpha[..., None] * (front - back), alpha, light.noise)
     picture = to_uint8(image)
     if chance(rng, 0.55):
         picture = augment.jpeg(rng, picture)
+    if chance(rng, config.h264_share):
+        picture = augment.h264(rng, picture)
     return Composite(picture, np.clip(alpha, 0, 1), to_uint8(front), to_uint8(back))
 
 
@@ -166,16 +171,19 @@ def to_uint8(picture: NDArray[np.float32]) -> Picture:
 
 
 def camera(
-    rng: Rng, image: NDArray[np.float32], alpha: NDArray[np.float32]
+    rng: Rng, image: NDArray[np.float32], alpha: NDArray[np.float32], noise: float = 1.0
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Lens, sensor and firmware, over the finished picture. Lens blur reaches the alpha too: it is what is seen."""
+    """Lens, sensor and firmware, over the finished picture. Lens blur reaches the alpha too: it is what is seen.
+
+    ``noise`` is a factor of the sensor's.
+    """
     if chance(rng, 0.4):
         sigma = rng.uniform(0.3, 1.3)
         image, alpha = cv2.GaussianBlur(image, (0, 0), sigma), cv2.GaussianBlur(alpha, (0, 0), sigma)
     if chance(rng, 0.2):
         image = augment.lower_resolution(rng, image)
     if chance(rng, 0.65):
-        image = augment.sensor_noise(rng, image)
+        image = augment.sensor_noise(rng, image, noise)
     if chance(rng, 0.25):
         image = augment.sharpen(rng, image)
     return image, alpha

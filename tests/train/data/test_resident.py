@@ -107,7 +107,7 @@ def test_batches_come_in_the_order_of_the_steps_and_equal_single_ones(toy_config
 def test_nothing_is_read_back_from_the_device(toy_config: TrainConfig) -> None:
     resident, _ = both(toy_config, "trimap")
     plan = resident.plan(range(200))
-    assert {"mask", "person 1", "smear 0", "lower", "sharpen", "jpeg"} <= plan.effects.keys()
+    assert {"mask", "person 1", "smear 0", "wall colour 0", "lower", "sharpen", "jpeg", "h264"} <= plan.effects.keys()
     # Fake tensors have no values: whatever depends on one (item, boolean indexing) raises.
     with FakeTensorMode(allow_non_fake_inputs=True):
         assert resident.render(plan)["image"].shape == (200, 3, plan.height, plan.width)
@@ -115,7 +115,7 @@ def test_nothing_is_read_back_from_the_device(toy_config: TrainConfig) -> None:
 
 def test_a_picture_is_its_composite_where_no_camera_spoils_it(toy_config: TrainConfig) -> None:
     resident, _ = both(toy_config, "whole")
-    spoiling = ("lens", "lower", "noise", "sharpen", "jpeg")
+    spoiling = ("lens", "lower", "noise", "sharpen", "jpeg", "h264")
     checked = 0
     for first in range(0, 200, BATCH):
         plan = resident.plan(range(first, first + BATCH))

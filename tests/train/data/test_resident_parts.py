@@ -138,6 +138,58 @@ def test_compression_leaves_what_a_jpeg_encoder_leaves(quality: int) -> None:
     assert np.abs(made.numpy() - expected).mean() < 0.25 * lost + 0.6
 
 
+@pytest.mark.parametrize("quantiser", [24, 30, 36, 41])
+def test_a_video_calls_compression_loses_about_what_the_codec_loses(quantiser: int) -> None:
+    picture = natural(64, 80, 3)
+
+    class Fixed(np.random.Generator):
+        def uniform(self, *_: object) -> float:  # type: ignore[override]
+            return quantiser
+
+    expected = augment.h264(Fixed(np.random.PCG64(0)), picture).astype(np.float32)
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    made = filters.h264(tensor, torch.tensor([float(quantiser)]), filters.Constants(CPU))[0].permute(1, 2, 0) * 255
+    lost, lost_here = np.abs(expected - picture).mean(), np.abs(made.numpy() - picture).mean()
+    assert 0.4 < lost_here / lost < 2.5
+
+
+def test_pictures_of_odd_sides_go_through_the_codec() -> None:
+    picture = natural(33, 47, 3)
+    decoded = augment.h264(np.random.default_rng(0), picture)
+    assert decoded.shape == picture.shape
+    assert 0 < np.abs(decoded.astype(np.float32) - picture).mean() < 40
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), strength=st.sampled_from([0.0, 0.5, 1.0]))
+def test_clothes_of_the_walls_colour_are_the_loaders(seed: int, strength: float) -> None:
+    rng = np.random.default_rng(seed)
+    color, background = (rng.uniform(0.1, 0.9, 3) * natural(24, 32, 3).astype(np.float32) / 255 for _ in range(2))
+    color, background = color.astype(np.float32), background.astype(np.float32)
+    alpha = rng.uniform(0, 1, (24, 32)).astype(np.float32)
+    expected = augment.toward_background(color, alpha, background, strength)
+    tensors = [torch.from_numpy(x).permute(2, 0, 1)[None] for x in (color, alpha[..., None], background)]
+    made = filters.toward_background(*tensors, torch.tensor([strength]))[0].permute(1, 2, 0).numpy()
+    assert np.abs(made - expected).max() < 1e-4
+    means = [(alpha[..., None] * x).sum((0, 1)) for x in (expected, color, background)]
+    if strength == 0:
+        assert np.allclose(means[0], means[1], rtol=1e-3)
+    elif strength == 1:  # no further away than before in any channel; clipping may keep it from arriving
+        assert (np.abs(means[0] - means[2]) <= np.abs(means[1] - means[2]) + 0.05 * means[2]).all()
+
+
+def test_dim_pictures_are_darker_and_noisier_and_light_behind_darkens_people() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [augment.draw_light(rng, 0.5, 0.5) for _ in range(100)]
+    assert {light.people < 1 for light in drawn} == {True, False}
+    assert all(light.room > 1 for light in drawn if light.people < 1)
+    assert all(light.noise > 1.2 for light in drawn if light.camera < 1)
+    assert augment.draw_light(rng, 0, 0) == augment.Light()
+    grey = np.full((8, 8, 3), 128, np.uint8)
+    shown = [augment.apply_tone(grey, *augment.tone_curve(np.random.default_rng(1), light=x)).mean() for x in (0.4, 1)]
+    assert shown[0] < 0.7 * shown[1]
+
+
 def test_a_smear_mixes_no_black_into_the_edge() -> None:
     alpha = torch.zeros(1, 1, 32, 32)
     alpha[..., 8:24, 8:24] = 1

@@ -67,10 +67,10 @@ def draw_plain(rng: Rng, width: int, height: int) -> tuple[tuple[float, ...], Ma
     return (*a, *b), (cos / width, sin / height, 0.5 - 0.5 * (cos + sin), 0.0, 0.0, 0.0)
 
 
-def draw_look(rng: Rng, strength: float = 1.0) -> tuple[float, ...]:
+def draw_look(rng: Rng, strength: float = 1.0, light: float = 1.0) -> tuple[float, ...]:
     """Gain of each channel, gamma, contrast, saturation: the draws of :func:`train.data.augment.tone_curve`."""
     gain = np.exp(rng.normal(0, 0.08 * strength, 3))
-    exposure, gamma = math.exp(rng.normal(0, 0.22 * strength)), math.exp(rng.normal(0, 0.22 * strength))
+    exposure, gamma = light * math.exp(rng.normal(0, 0.22 * strength)), math.exp(rng.normal(0, 0.22 * strength))
     contrast = math.exp(rng.normal(0, 0.15 * strength))
     saturation = min(max(rng.normal(1, 0.25 * strength), 0.0), 1.8)
     return (*(gain * exposure), gamma, contrast, saturation)

@@ -159,16 +159,38 @@ def sharpen(picture: Tensor, sigma: Tensor, amount: Tensor) -> Tensor:
     return (picture + amount[:, None, None, None] * (picture - soft)).clamp(0, 1)
 
 
+def toward_background(color: Tensor, alpha: Tensor, background: Tensor, strength: Tensor) -> Tensor:
+    """The counterpart of :func:`train.data.augment.toward_background`; ``alpha`` (N, 1, H, W), ``strength`` (N,)."""
+    weight = alpha / alpha.sum(dim=(2, 3), keepdim=True).clamp_min(1e-3)
+    own, behind = ((weight * x).sum(dim=(2, 3), keepdim=True) for x in (color, background))
+    gain = ((behind + 0.02) / (own + 0.02)).clamp(0.25, 4) ** strength[:, None, None, None]
+    return (color * gain).clamp(0, 1)
+
+
 def jpeg(picture: Tensor, quality: Tensor, constants: Constants) -> Tensor:
     """What JPEG compression of ``quality`` (N,), 1 to 100, leaves: 8×8 DCT, chroma halved, quantised, and back.
 
     ITU-T T.81; quality scales the tables of its annex K as the Independent JPEG Group's code does.
     """
+    scale = torch.where(quality < 50, (5000 / quality).floor(), 200 - 2 * quality)[:, None, None, None]
+    return _compressed(picture, ((constants.quantisation * scale + 50) / 100).floor().clamp(1, 255), constants)
+
+
+def h264(picture: Tensor, quantiser: Tensor, constants: Constants) -> Tensor:
+    """About what H.264 at a ``quantiser`` (N,) leaves: blocks whose frequencies are all quantised alike.
+
+    ITU-T H.264, 8.5.9: the step is 2^((QP − 4) / 6) in an orthonormal transform. Its prediction between blocks and its
+    deblocking are left out; the loader's samples go through the real codec.
+    """
+    steps = torch.exp2((quantiser - 4) / 6)[:, None, None, None].expand(-1, 3, 8, 8)
+    return _compressed(picture, steps, constants)
+
+
+def _compressed(picture: Tensor, steps: Tensor, constants: Constants) -> Tensor:
+    """Through blocks of 8×8, chroma halved; ``steps`` (N, 3, 8, 8) of Y, Cb, Cr."""
     height, width = picture.shape[2:]
     padded = F.pad(255 * quantize(picture), (0, -width % 16, 0, -height % 16), mode="replicate")
     luma, chroma = torch.einsum("ij,njhw->nihw", constants.to_ycc, padded).split([1, 2], dim=1)
-    scale = torch.where(quality < 50, (5000 / quality).floor(), 200 - 2 * quality)[:, None, None, None]
-    steps = ((constants.quantisation * scale + 50) / 100).floor().clamp(1, 255)
     luma = _compress(luma - 128, steps[:, :1], constants.dct) + 128
     chroma = _compress(F.avg_pool2d(chroma, 2), steps[:, 1:], constants.dct)
     chroma = F.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)

@@ -143,10 +143,12 @@ def _plan_composite(plan: Plan, samples: MattingSamples, rng: Rng, people_rng: R
     if hardness < 1:
         plan.add("solid", *(rng.integers(0, 256, 3) / 255), hardness)
 
-    look = draw_look(rng)
-    plan.add("back look", *draw_look(rng, 0.6))
+    light = augment.draw_light(rng, config.backlit_share, config.dim_share)
+    look = draw_look(rng, light=light.camera)
+    plan.add("back look", *draw_look(rng, 0.6, light.room))
     for number, ((stored, _, _), at, dye) in enumerate(zip(people, placed, dyes, strict=True)):
-        own = draw_look(rng, 0.8)
+        own = draw_look(rng, 0.8, light.people)
+        wall_colour = rng.uniform(0.5, 1.0) if chance(rng, config.wall_colour_share) else None
         kernel = augment.motion_kernel(rng, rng.uniform(2, 0.025 * width + 2)) if chance(rng, 0.12) else None
         if at is None:
             continue
@@ -155,11 +157,15 @@ def _plan_composite(plan: Plan, samples: MattingSamples, rng: Rng, people_rng: R
         plan.add(f"look {number}", *own)
         if dye is not None:
             plan.add(f"dye {number}", *dye_numbers(dye, stored, map_))
+        if wall_colour is not None:
+            plan.add(f"wall colour {number}", wall_colour)
         if kernel is not None:
             plan.add(f"smear {number}")
             plan.kernels.setdefault(f"smear {number}", []).append(kernel)
     plan.add("look", *look)
-    _plan_camera(plan, rng)
+    _plan_camera(plan, rng, light.noise)
+    if chance(rng, config.h264_share):
+        plan.add("h264", int(rng.uniform(24, 42)))
     if spec.kind == "crop":
         plan.radii.append((rng.uniform(*spec.erosion), rng.uniform(*spec.dilation)))
     else:
@@ -180,7 +186,7 @@ def _draw_pictures(
     raise InputError("100 draws in a row met only broken files; repair the data")
 
 
-def _plan_camera(plan: Plan, rng: Rng) -> None:
+def _plan_camera(plan: Plan, rng: Rng, noise: float) -> None:
     """The draws of :func:`train.data.compose.camera`, and of the compression after it."""
     if chance(rng, 0.4):
         plan.add("lens", rng.uniform(0.3, 1.3))
@@ -188,7 +194,7 @@ def _plan_camera(plan: Plan, rng: Rng) -> None:
         factor = rng.uniform(1.2, 2.2)
         plan.add("lower", int(plan.width / factor), int(plan.height / factor))
     if chance(rng, 0.65):
-        plan.add("noise", rng.exponential(0.018))
+        plan.add("noise", rng.exponential(0.018) * noise)
     if chance(rng, 0.25):
         plan.add("sharpen", rng.uniform(0.8, 1.6), rng.uniform(0.3, 1.2))
     if chance(rng, 0.55):

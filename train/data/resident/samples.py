@@ -161,6 +161,10 @@ class ResidentSamples:
             own = torch.zeros_like(alpha).index_copy_(0, rows, layer[:, 3:4] * layer[:, 4:])
             color = sent.change(color, f"dye {number}", filters.dye_pale_cloth)
             color = sent.change(color, f"look {number}", self._look)
+            if f"wall colour {number}" in sent.effects:
+                alike = sent.effects[f"wall colour {number}"]
+                some = (x.index_select(0, alike.rows) for x in (color, own, back))
+                color = color.index_copy(0, alike.rows, filters.toward_background(*some, alike.numbers[:, 0]))
             if f"smear {number}" in sent.effects:
                 moving = sent.effects[f"smear {number}"].rows
                 smeared = filters.smear(
@@ -184,6 +188,7 @@ class ResidentSamples:
         image = sent.change(image, "noise", lambda x, v: filters.sensor_noise(x, v[:, 0], self._noise_of(plan)))
         image = sent.change(image, "sharpen", lambda x, v: filters.sharpen(x, v[:, 0], v[:, 1]))
         image = sent.change(image, "jpeg", lambda x, v: filters.jpeg(x, v[:, 0], self._constants))
+        image = sent.change(image, "h264", lambda x, v: filters.h264(x, v[:, 0], self._constants))
         return filters.quantize(image), alpha.clamp(0, 1)
 
     def _noise_of(self, plan: Plan) -> torch.Generator:
