@@ -10,6 +10,7 @@ The file names a training configuration, what all variants change in it (the bud
     variants: {everything: [], no portraits: [data.backgrounds=…]}
     sets: [openpeople, real, stills, nobody]
 
+With `start: CHECKPOINT` and `phases: [end_to_end]` every variant trains that checkpoint on instead of a network of its own.
 Every variant trains the phases in order, from the same seed; a run that was stopped goes on where it was. The last
 checkpoint of the last phase is measured as `train.evaluate` does. The small budget is the point and the limit: it tells
 what helps a short training, and differences below those of two seeds tell nothing (give a variant another seed to see).
@@ -33,7 +34,7 @@ from train.evaluation.measure import evaluate
 from train.evaluation.sets import load_sets
 from train.recipes.shm import train_shm
 
-FIGURES = {"mad": "MAD", "edge_mad": "edge MAD", "mean_alpha": "mean alpha·1e3"}
+FIGURES = {"mad": "MAD", "edge_mad": "edge MAD", "dtssd": "dtSSD", "clean": "clean %"}
 
 
 class Study(BaseModel):
@@ -43,6 +44,7 @@ class Study(BaseModel):
 
     config: Path
     phases: tuple[str, ...] = Field(("t_net", "m_net", "end_to_end"), min_length=1)
+    start: Path | None = None
     budget: tuple[str, ...] = ()
     variants: dict[str, tuple[str, ...]] = Field(min_length=1)
     sets: tuple[str, ...] = ("openpeople", "real", "stills", "nobody")
@@ -91,7 +93,9 @@ def main() -> int:
             began = time.monotonic()
             for phase in study.phases:
                 print(f"== {name}: {phase}", flush=True)
-                train_shm(config, phase, folder_of(options.out, name), resume=True, steps=None, device=options.device)
+                starts = {"t_net": study.start, "m_net": study.start} if phase == "end_to_end" else {}
+                folder = folder_of(options.out, name)
+                train_shm(config, phase, folder, resume=True, steps=None, device=options.device, **starts)
             minutes[name] = (time.monotonic() - began) / 60
         rows = []
         for name in chosen:

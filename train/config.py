@@ -18,7 +18,8 @@ Range = tuple[float, float]
 class LossConfig(Strict):
     """Weights of the terms; see :mod:`train.losses`. Phases use those that apply to them.
 
-    ``prediction``, ``laplacian``, ``trimap``: Semantic Human Matting's L_p, a Laplacian pyramid term, and L_t.
+    ``prediction``, ``laplacian``, ``gradient``, ``trimap``: Semantic Human Matting's L_p, a Laplacian pyramid term, one
+    of the alpha's gradient, and L_t.
     ``unknown_weight``: how much more the unknown class counts in L_t. ``alpha_share``: Deep Image Matting's w_l, the
     share of the alpha loss beside the compositional one. ``side_l1``: weight of an L1 term on each side output of a
     U²-Net, beside the cross entropy.
@@ -26,6 +27,7 @@ class LossConfig(Strict):
 
     prediction: float = 1.0
     laplacian: float = 0.0
+    gradient: float = 0.0
     trimap: float = 0.01
     unknown_weight: float = 1.0
     alpha_share: Annotated[float, Field(ge=0, le=1)] = 0.5

@@ -122,3 +122,19 @@ def laplacian_losses(alpha: Tensor, truth: Tensor, levels: int = 5) -> Tensor:
 def laplacian_loss(alpha: Tensor, truth: Tensor, levels: int = 5) -> Tensor:
     """Mean of :func:`laplacian_losses`."""
     return laplacian_losses(alpha, truth, levels).mean()
+
+
+def gradient_losses(alpha: Tensor, truth: Tensor) -> Tensor:
+    """mean|∂x α − ∂x α_g| + mean|∂y α − ∂y α_g|, by differences of neighbours.
+
+    Of each sample, (N,); both alphas (N, 1, H, W).
+    """
+    difference = alpha.float() - truth
+    across = (difference[..., 1:] - difference[..., :-1]).abs().mean(dim=(1, 2, 3))
+    down = (difference[..., 1:, :] - difference[..., :-1, :]).abs().mean(dim=(1, 2, 3))
+    return across + down
+
+
+def gradient_loss(alpha: Tensor, truth: Tensor) -> Tensor:
+    """Mean of :func:`gradient_losses`."""
+    return gradient_losses(alpha, truth).mean()

@@ -48,7 +48,7 @@ def toy_config(toy_data: Path) -> TrainConfig:
     phase = {
         "steps": 20, "batch_size": 2, "learning_rate": 2e-3, "warmup_steps": 2, "crop": 64, "size": [64, 64],
         "ema": 0.9, "log_every": 10, "validate_every": 10, "save_every": 10, "validate_samples": 2,
-        "loss": {"laplacian": 1.0},
+        "loss": {"laplacian": 1.0, "gradient": 0.5},
     }  # fmt: skip
     return TrainConfig.model_validate(
         {
@@ -80,7 +80,9 @@ def toy_file(toy_config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def toy_u2net(toy_config: TrainConfig) -> TrainConfig:
-    """Both stages of U2NetP on the toy data."""
+    """Both stages of U2NetP on the toy data, in plain light: twenty steps are few."""
     phase = toy_config.phase("m_net").model_copy(update={"sizes": ((64, 64),)})
     phases = {"coarse": phase, "fine": phase.model_copy(update={"easy_to_hard": 0.5})}
-    return toy_config.model_copy(update={"network": "u2netp", "phases": phases})
+    plain = {"backlit_share": 0.0, "dim_share": 0.0, "wall_colour_share": 0.0, "h264_share": 0.0}
+    data = toy_config.data.model_copy(update=plain)
+    return toy_config.model_copy(update={"network": "u2netp", "phases": phases, "data": data})

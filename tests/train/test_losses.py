@@ -9,6 +9,7 @@ from train.losses import (
     IGNORE,
     alpha_loss,
     composition_loss,
+    gradient_loss,
     laplacian_loss,
     laplacian_losses,
     prediction_loss,
@@ -43,6 +44,15 @@ def test_laplacian_loss_does_not_see_a_constant_offset_but_sees_an_edge() -> Non
     edge = flat.clone()
     edge[..., 32:] = 1.0
     assert laplacian_loss(edge, flat).item() > 0.01
+
+
+def test_gradient_loss_is_the_mean_difference_of_neighbouring_differences() -> None:
+    flat = torch.full((1, 1, 64, 64), 0.5)
+    assert gradient_loss(flat, flat - 0.25).item() == pytest.approx(0, abs=1e-6)
+    edge = flat.clone()
+    edge[..., 32:] = 1.0  # one step of 0.5 in each row's 63 differences
+    assert gradient_loss(edge, flat).item() == pytest.approx(0.5 / 63)
+    assert gradient_loss(edge.transpose(2, 3), flat).item() == pytest.approx(0.5 / 63)
 
 
 def test_trimap_loss_is_low_for_the_right_order_of_channels_only() -> None:

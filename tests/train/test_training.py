@@ -81,19 +81,21 @@ def test_every_phase_keeps_its_last_and_best_checkpoint(trained: Path) -> None:
         assert any((trained / phase / "tensorboard").iterdir())
 
 
-def test_end_to_end_starts_from_the_two_phases_before_it(toy_config: TrainConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize("resume", [False, True])
+def test_end_to_end_starts_from_the_two_phases_before_it(toy_config: TrainConfig, tmp_path: Path, resume: bool) -> None:
     with pytest.raises(InputError, match="train phase t_net before"):
-        train_shm(toy_config, "end_to_end", tmp_path, resume=False, steps=1, device="cpu")
+        train_shm(toy_config, "end_to_end", tmp_path, resume=resume, steps=1, device="cpu")
 
 
-def test_end_to_end_can_take_its_networks_from_other_runs(
-    toy_config: TrainConfig, trained: Path, tmp_path: Path
+@pytest.mark.parametrize("resume", [False, True])
+def test_end_to_end_can_take_its_networks_from_other_runs_also_where_there_is_nothing_to_resume_yet(
+    toy_config: TrainConfig, trained: Path, tmp_path: Path, resume: bool
 ) -> None:
     trained_both = trained / "end_to_end" / "best"
     phase = toy_config.phase("end_to_end").model_copy(update={"ema": 0.0, "learning_rate": 1e-12})
     still = toy_config.model_copy(update={"phases": {**toy_config.phases, "end_to_end": phase}})
     both = {"t_net": trained_both, "m_net": trained_both}
-    train_shm(still, "end_to_end", tmp_path, resume=False, steps=1, device="cpu", **both)
+    train_shm(still, "end_to_end", tmp_path, resume=resume, steps=1, device="cpu", **both)
     before, after = (load_file(p / "model.safetensors") for p in (trained_both, tmp_path / "end_to_end/last"))
     for name, value in before.items():
         if name.endswith("weight"):
@@ -194,7 +196,7 @@ def test_a_run_leaves_its_configuration_its_surroundings_and_every_loss(trained:
     assert start["packages"]["torch"]
     rows = curve(folder)
     assert [int(row["step"]) for row in rows] == list(range(1, 21))
-    assert {"total", "prediction", "laplacian", "gradient_norm", "learning_rate"} < rows[0].keys()
+    assert {"total", "prediction", "laplacian", "gradient", "gradient_norm", "learning_rate"} < rows[0].keys()
 
 
 def test_tensorboard_shows_input_trimap_prediction_and_truth(trained: Path) -> None:

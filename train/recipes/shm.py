@@ -24,7 +24,7 @@ from train.config import PhaseConfig, TrainConfig
 from train.data.alphamatting import alphamatting_check
 from train.data.trimaps import IGNORE, classes
 from train.loop import Job, train_phase
-from train.losses import laplacian_loss, prediction_loss, smooth_l1, trimap_loss, trimap_losses
+from train.losses import gradient_loss, laplacian_loss, prediction_loss, smooth_l1, trimap_loss, trimap_losses
 from train.meter import Batch, Losses
 from train.networks import build_network
 from train.networks.pspnet import PSPNet
@@ -103,7 +103,8 @@ def train_shm(
     jobs = {"t_net": _trimap_job, "m_net": _matting_job, "end_to_end": _end_to_end_job}
     if phase_name != "end_to_end" and (t_net or m_net):
         raise InputError(f"phase {phase_name} trains one network; --t-net and --m-net are for end_to_end")
-    if phase_name == "end_to_end" and not resume:
+    goes_on = resume and (out / phase_name / "last" / "checkpoint.json").is_file()
+    if phase_name == "end_to_end" and not goes_on:
         for name, given, part in (("t_net", t_net, shm.t_net), ("m_net", m_net, shm.m_net)):
             start = given or out / name / "best"
             if not start.is_dir():
@@ -265,6 +266,9 @@ def matting_losses(alpha: Tensor, batch: Batch, phase: PhaseConfig) -> Losses:
     if loss.laplacian:
         terms["laplacian"] = laplacian_loss(alpha, batch["alpha"])
         total = total + loss.laplacian * terms["laplacian"]
+    if loss.gradient:
+        terms["gradient"] = gradient_loss(alpha, batch["alpha"])
+        total = total + loss.gradient * terms["gradient"]
     each = smooth_l1(alpha.detach().float() - batch["alpha"]).mean(dim=(1, 2, 3))
     return {"total": total, **terms, "per_sample": each}
 
