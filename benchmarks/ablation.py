@@ -10,7 +10,8 @@ The file names a training configuration, what all variants change in it (the bud
     variants: {everything: [], no portraits: [data.backgrounds=…]}
     sets: [openpeople, real, stills, nobody]
 
-With `start: CHECKPOINT` and `phases: [end_to_end]` every variant trains that checkpoint on instead of a network of its own.
+With `start: CHECKPOINT` and `phases: [end_to_end]` every variant trains that checkpoint on, not a network of its own.
+
 Every variant trains the phases in order, from the same seed; a run that was stopped goes on where it was. The last
 checkpoint of the last phase is measured as `train.evaluate` does. The small budget is the point and the limit: it tells
 what helps a short training, and differences below those of two seeds tell nothing (give a variant another seed to see).
