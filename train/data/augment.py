@@ -109,12 +109,29 @@ def motion_kernel(rng: Rng, length: float) -> Image:
     return kernel / kernel.sum()
 
 
-def smear(premultiplied: Image, alpha: Image, kernel: Image) -> tuple[Image, Image]:
-    """Filter premultiplied colour and alpha alike (a moving person mixes with what is behind, never with black)."""
-    border = cv2.BORDER_REPLICATE
-    return cv2.filter2D(premultiplied, -1, kernel, borderType=border), cv2.filter2D(
-        alpha, -1, kernel, borderType=border
-    )
+def motion_area(rng: Rng) -> tuple[float, float, float]:
+    """What moves: centre x, y and radius as shares of the picture's width and height; all of it, or about a hand."""
+    if chance(rng, 0.4):
+        return 0.5, 0.5, 100.0
+    x, y = rng.uniform(0.1, 0.9), rng.uniform(0.2, 1.0)
+    return x, y, rng.uniform(0.08, 0.25)
+
+
+def smear(
+    premultiplied: Image, alpha: Image, kernel: Image, area: tuple[float, float, float] = (0.5, 0.5, 100.0)
+) -> tuple[Image, Image]:
+    """Filter premultiplied colour and alpha alike (a moving person mixes with what is behind, never with black).
+
+    ``area``: of :func:`motion_area`; outside it, fading over its rim, nothing moves.
+    """
+    height, width = alpha.shape
+    x, y, radius = area
+    across = ((np.arange(width, dtype=np.float32) + 0.5) / width - x) / radius
+    down = ((np.arange(height, dtype=np.float32) + 0.5) / height - y) / radius
+    moving = np.clip(2 - 2 * np.sqrt(across**2 + down[:, None] ** 2), 0, 1).astype(np.float32)
+    both = np.dstack([premultiplied, alpha])
+    both += moving[..., None] * (cv2.filter2D(both, -1, kernel, borderType=cv2.BORDER_REPLICATE) - both)
+    return both[..., :3], both[..., 3]
 
 
 def toward_background(color: Image, alpha: Image, background: Image, strength: float) -> Image:

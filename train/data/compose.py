@@ -146,9 +146,9 @@ def compose(
         own = person[..., 3].astype(np.float32) * np.float32(1 / 255)
         if chance(rng, config.wall_colour_share):
             color = augment.toward_background(color, own, back, rng.uniform(0.5, 1.0))
-        if chance(rng, 0.12):
-            kernel = augment.motion_kernel(rng, rng.uniform(2, 0.025 * width + 2))
-            premultiplied, own = augment.smear(color * own[..., None], own, kernel)
+        if chance(rng, config.motion_share):
+            kernel = augment.motion_kernel(rng, rng.uniform(2, 0.04 * width + 2))
+            premultiplied, own = augment.smear(color * own[..., None], own, kernel, augment.motion_area(rng))
             color = np.where(own[..., None] > 0.01, premultiplied / np.maximum(own[..., None], 0.01), color)
         # "Over" for straight colours: the union's alpha, and the colour that the union has where it covers anything.
         union = own + alpha * (1 - own)

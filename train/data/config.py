@@ -60,6 +60,7 @@ class DataConfig(Strict):
     second_person_share: float = Field(0.15, ge=0, le=1)
     plain_background_share: float = Field(0.08, ge=0, le=1)
     blurred_background_share: float = Field(0.3, ge=0, le=1)
+    motion_share: float = Field(0.12, ge=0, le=1, description="share of people who move, whole or in part")
     backlit_share: float = Field(0.0, ge=0, le=1, description="share of pictures against the light")
     dim_share: float = Field(0.0, ge=0, le=1, description="share of dim, noisier pictures")
     wall_colour_share: float = Field(0.0, ge=0, le=1, description="share of people in about the wall's colour")

@@ -195,11 +195,26 @@ def test_a_smear_mixes_no_black_into_the_edge() -> None:
     alpha[..., 8:24, 8:24] = 1
     color = torch.full((1, 3, 32, 32), 0.7) * alpha  # black outside, which must not bleed in
     kernel = torch.from_numpy(augment.motion_kernel(np.random.default_rng(0), 7))[None]
-    smeared, soft = filters.smear(color, alpha, kernel)
+    smeared, soft = filters.smear(color, alpha, kernel, torch.tensor([[0.5, 0.5, 100.0]]))
     assert ((soft > 0.05) & (soft < 0.95)).any()
     assert torch.allclose(smeared[(soft > 0.05).expand_as(smeared)], torch.tensor(0.7), atol=1e-4)
     expected = cv2.filter2D(alpha[0, 0].numpy(), -1, kernel[0].numpy(), borderType=cv2.BORDER_REPLICATE)
     assert np.abs(soft[0, 0].numpy() - expected).max() < 1e-5
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_a_moving_part_is_smeared_as_in_the_loader_and_the_rest_stays(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    color, alpha = natural(40, 48, 3).astype(np.float32) / 255, rng.uniform(0.1, 1, (40, 48)).astype(np.float32)
+    kernel, area = augment.motion_kernel(rng, 9), augment.motion_area(rng)
+    premultiplied, soft = augment.smear(color * alpha[..., None], alpha, kernel, area)
+    tensors = [torch.from_numpy(x).permute(2, 0, 1)[None] for x in (color, alpha[..., None])]
+    made = filters.smear(*tensors, torch.from_numpy(kernel)[None], torch.tensor([area], dtype=torch.float32))
+    assert np.abs(made[1][0, 0].numpy() - soft).max() < 1e-4
+    assert np.abs((made[0] * made[1])[0].permute(1, 2, 0).numpy() - premultiplied).max() < 1e-4
+    x, y, radius = area
+    assert radius == 100 or soft[0, 0] == alpha[0, 0] or np.hypot(x, y) < radius
 
 
 def test_noise_has_the_loaders_strength() -> None:

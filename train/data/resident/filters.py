@@ -97,15 +97,23 @@ def lower_resolution(picture: Tensor, small: Tensor) -> Tensor:
     )  # fmt: skip
 
 
-def smear(color: Tensor, alpha: Tensor, kernels: Tensor) -> tuple[Tensor, Tensor]:
-    """Filter premultiplied colour and alpha alike by ``kernels`` (N, k, k); colour comes back straight."""
+def smear(color: Tensor, alpha: Tensor, kernels: Tensor, areas: Tensor) -> tuple[Tensor, Tensor]:
+    """Filter premultiplied colour and alpha alike by ``kernels`` (N, k, k); colour comes back straight.
+
+    ``areas`` (N, 3): what moves, see :func:`train.data.augment.motion_area`.
+    """
     n, size = kernels.shape[:2]
     both = torch.cat([color * alpha, alpha], dim=1)
     margin = size // 2
     padded = F.pad(both, (margin,) * 4, mode="replicate").flatten(0, 1)[None]
     weights = kernels[:, None].expand(n, 4, size, size).reshape(4 * n, 1, size, size)
     smeared = F.conv2d(padded, weights, groups=4 * n).view(both.shape)
-    premultiplied, alpha = smeared.split([3, 1], dim=1)
+    height, width = both.shape[2:]
+    x, y, radius = (v[:, None, None] for v in areas.unbind(1))
+    across = ((torch.arange(width, device=both.device) + 0.5) / width - x) / radius
+    down = ((torch.arange(height, device=both.device)[:, None] + 0.5) / height - y) / radius
+    moving = (2 - 2 * (across**2 + down**2).sqrt()).clamp(0, 1)[:, None]
+    premultiplied, alpha = torch.lerp(both, smeared, moving).split([3, 1], dim=1)
     return torch.where(alpha > 0.01, premultiplied / alpha.clamp_min(0.01), color), alpha
 
 

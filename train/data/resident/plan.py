@@ -149,7 +149,10 @@ def _plan_composite(plan: Plan, samples: MattingSamples, rng: Rng, people_rng: R
     for number, ((stored, _, _), at, dye) in enumerate(zip(people, placed, dyes, strict=True)):
         own = draw_look(rng, 0.8, light.people)
         wall_colour = rng.uniform(0.5, 1.0) if chance(rng, config.wall_colour_share) else None
-        kernel = augment.motion_kernel(rng, rng.uniform(2, 0.025 * width + 2)) if chance(rng, 0.12) else None
+        kernel, area = None, ()
+        if chance(rng, config.motion_share):
+            kernel = augment.motion_kernel(rng, rng.uniform(2, 0.04 * width + 2))
+            area = augment.motion_area(rng)
         if at is None:
             continue
         map_ = window.seen_through(placement_map(at, *stored.size))
@@ -160,7 +163,7 @@ def _plan_composite(plan: Plan, samples: MattingSamples, rng: Rng, people_rng: R
         if wall_colour is not None:
             plan.add(f"wall colour {number}", wall_colour)
         if kernel is not None:
-            plan.add(f"smear {number}")
+            plan.add(f"smear {number}", *area)
             plan.kernels.setdefault(f"smear {number}", []).append(kernel)
     plan.add("look", *look)
     _plan_camera(plan, rng, light.noise)

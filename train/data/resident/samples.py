@@ -166,10 +166,9 @@ class ResidentSamples:
                 some = (x.index_select(0, alike.rows) for x in (color, own, back))
                 color = color.index_copy(0, alike.rows, filters.toward_background(*some, alike.numbers[:, 0]))
             if f"smear {number}" in sent.effects:
-                moving = sent.effects[f"smear {number}"].rows
-                smeared = filters.smear(
-                    color.index_select(0, moving), own.index_select(0, moving), sent.kernels[f"smear {number}"]
-                )
+                moving, areas = sent.effects[f"smear {number}"].rows, sent.effects[f"smear {number}"].numbers
+                some = (x.index_select(0, moving) for x in (color, own))
+                smeared = filters.smear(*some, sent.kernels[f"smear {number}"], areas)
                 color, own = (x.index_copy(0, moving, s) for x, s in zip((color, own), smeared, strict=True))
             # "Over" for straight colours: the union's alpha, and its colour where it covers anything.
             union = own + alpha * (1 - own)
