@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from realtime_matting.compositing.backgrounds import Background, open_background
-from realtime_matting.errors import InputError, MattingError
+from realtime_matting.compositing.reloading import ReloadingBackground
+from realtime_matting.errors import InputError
 
 Rgb = NDArray[np.uint8]
 
@@ -23,7 +23,7 @@ class Backdrop:
     """The backgrounds the user may choose from, one of which is shown.
 
     A change is complete or does not happen: what cannot be opened leaves the old background in place. A file that is
-    spoilt while it is shown stays on with its last good picture.
+    changed, or spoilt, while it is shown: see ``ReloadingBackground``.
     """
 
     def __init__(
@@ -44,11 +44,8 @@ class Backdrop:
         self._opener = opener
         self._lock = threading.Lock()
         self._spec = self._specs[0]
-        self._shown = opener(self._spec)
-        self._stamp = _stamp(self._spec)
-        self._last: Rgb | None = None
+        self._shown = ReloadingBackground(self._spec, say, opener)
         self._latest = 0.0
-        self._failing = False
 
     @property
     def spec(self) -> str:
@@ -72,19 +69,7 @@ class Backdrop:
 
     def _at(self, time: float, frame: Rgb, alpha: NDArray[np.float32]) -> Rgb:
         self._latest = max(self._latest, time)  # a video would begin again for a time that has passed
-        try:
-            picture = self._shown.at(self._latest, frame, alpha)
-        except Exception as error:  # whatever a spoilt file does to a decoder must not end a call
-            if self._last is None or self._last.shape != frame.shape:
-                raise
-            if not self._failing:
-                self._say(f"{error}; the last picture of the background stays")
-            self._failing = True
-            return self._last
-        self._failing = False
-        # Only a picture that holds nothing of the frame may be shown again.
-        self._last = picture if _is_file(self._spec) else None
-        return picture
+        return self._shown.at(self._latest, frame, alpha)
 
     def show(self, spec: str) -> None:
         """Change to another background.
@@ -92,11 +77,9 @@ class Backdrop:
         Raises:
             InputError: it cannot be used; the old one stays.
         """
-        stamp = _stamp(spec)  # before it is read: what is written meanwhile is seen as a change later
-        opened = self._opener(spec)
+        opened = ReloadingBackground(spec, self._say, self._opener)
         with self._lock:
-            old, self._shown, self._spec, self._stamp = self._shown, opened, spec, stamp
-            self._last, self._failing = None, False
+            old, self._shown, self._spec = self._shown, opened, spec
         old.close()
 
     def next(self) -> None:
@@ -110,14 +93,7 @@ class Backdrop:
 
     def reload_if_changed(self) -> None:
         """Open a file again that was changed since; one that cannot be used any more is told, the old one stays."""
-        stamp = _stamp(self._spec)
-        if stamp == self._stamp or stamp is None:
-            return
-        try:
-            self.reload()
-        except MattingError as error:
-            self._stamp = stamp
-            self._say(f"{error}; the old background stays")
+        self._shown.look()
 
     def blur(self, strength: float) -> None:
         """Blur the room, 0.05 (slightly) to 1."""
@@ -136,18 +112,3 @@ class Backdrop:
         """Free what the background holds."""
         with self._lock:
             self._shown.close()
-
-
-def _is_file(spec: str) -> bool:
-    return spec != "none" and spec.partition(":")[0] != "blur" and not spec.startswith("#")
-
-
-def _stamp(spec: str) -> tuple[int, int, int] | None:
-    """What changes when a file is replaced or written to; None where the background is no file."""
-    if not _is_file(spec):
-        return None
-    try:
-        status = Path(spec).stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -31,7 +31,7 @@ COMMANDS = {
     "reload": "open the background's file again",
     "blur": "STRENGTH (above 0, to 1), + or -",
     "pause": "on, off, or nothing to change it",
-    "preset": "auto, quality, balanced or fast",
+    "preset": "auto, quality, balanced, fast, or the file the run was started with",
     "mirror": "on, off, or nothing to change it",
     "frame": "on, off, or nothing to change it: follow the person with a crop",
     "debug": "on, off, or nothing to change it: the trimap, in the window only",

@@ -2,3 +2,6 @@
 
 DEFAULT_MODEL = "shm-balanced"
 """The built-in bundle of the preset balanced."""
+DEFAULT_PRESET = "balanced"
+PRESETS = ("quality", "balanced", "fast")
+"""The built-in presets, the best and dearest first."""

@@ -20,8 +20,8 @@ from realtime_matting.backdrop import Backdrop
 from realtime_matting.capture import Capture
 from realtime_matting.errors import MattingError
 from realtime_matting.live_matting import Composite, LiveOptions, Matting
+from realtime_matting.live_presets import LivePreset
 from realtime_matting.live_report import LiveReport, Tally
-from realtime_matting.pipeline import MatteFunction
 from realtime_matting.profiling import Profile
 from realtime_matting.sinks.live_base import LiveSink
 from realtime_matting.slot import Slot
@@ -33,11 +33,14 @@ _POLL = 0.02
 """Seconds a thread waits at most before it looks whether it should end."""
 _HOLD = 0.1
 """Seconds after which a picture goes out again when there is no new one, for who reads the output waits for it."""
-_STALLED = 2.0
+_STALLED = 0.5
+"""Seconds without a new composite, though one is wanted, after which the run calls itself stalled."""
+_WAKE = 0.3
+"""Seconds that the first composite may take after nobody watched, or a pause, before it counts as late."""
+_OLD = 2.0
 """Seconds after which the last composite gives way to the background alone: a frozen face is worse than none."""
 _WATCH = 0.1
-_FILES = 0.5
-"""Seconds between two looks at whether somebody watches, and at whether a background's file was changed."""
+"""Seconds between two looks at whether somebody watches, and at whether a background's file is due for one."""
 _LEAVE = 0.6
 """Seconds to wait for a thread at the end; one that hangs in a driver does not keep the process."""
 
@@ -49,12 +52,11 @@ class LiveRun:
         self,
         camera: Camera,
         reopen: Callable[[], Camera],
-        presets: Mapping[str, MatteFunction],
+        presets: Mapping[str, LivePreset],
         backdrop: Backdrop,
         sinks: Sequence[LiveSink],
         options: LiveOptions,
         *,
-        reset: Callable[[], None] = lambda: None,
         profile: Profile | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
@@ -63,11 +65,11 @@ class LiveRun:
         Args:
             camera: the camera, open; in this way one that cannot be used is told before anything starts.
             reopen: opens the camera again after it was lost; raises ``CameraError`` until that is possible.
-            presets: mattes by name, the best and dearest first; called in one thread, one at a time.
+            presets: by name, the best and dearest first; called in one thread, one at a time. The caller closes them
+                after the run.
             backdrop: what the person is put on.
             sinks: where pictures go, at least one; a frame's latency ends when all of them have its composite.
             options: see ``LiveOptions``.
-            reset: forgets what the mattes carry from frame to frame; called in the mattes' thread.
             profile: where the stages' times are added.
             say: told one line for each thing that people should know.
 
@@ -91,7 +93,6 @@ class LiveRun:
             self._composites,
             self._tally,
             wanted=lambda: not (self._paused or self._resting),
-            reset=reset,
             profile=self._profile,
             say=say,
         )
@@ -99,10 +100,9 @@ class LiveRun:
         self._error: BaseException | None = None
         self._paused = False
         self._resting = False
-        self._stalled = False
         self._last: Composite | None = None
         self._last_out = 0.0
-        self._began = time.monotonic()
+        self._began = self._wanted_since = time.monotonic()
 
     # What the user may do while it runs.
 
@@ -149,7 +149,7 @@ class LiveRun:
             return "camera lost"
         if self._resting:
             return "resting"
-        return "stalled" if self._stalled else "running"
+        return "stalled" if self._waits(time.monotonic()) > _STALLED else "running"
 
     # The run.
 
@@ -160,7 +160,7 @@ class LiveRun:
             MattingError: an output is gone, or no matte could be made any more. The background was sent till then.
         """
         cv2.setNumThreads(1)  # OpenCV's pool beside the engine's slows the engine
-        self._began = time.monotonic()
+        self._began = self._wanted_since = time.monotonic()
         self._look_who_watches()
         threads = [
             threading.Thread(target=self._guarded, args=(work,), name=f"rtmatte {name}", daemon=True)
@@ -203,12 +203,9 @@ class LiveRun:
         self._resting = self.options.rest and not any(sink.watched() for sink in self._sinks)
 
     def _watch(self) -> None:
-        files_at = 0.0
         while not self._stop.wait(_WATCH):
             self._look_who_watches()
-            if time.monotonic() >= files_at:
-                self._backdrop.reload_if_changed()
-                files_at = time.monotonic() + _FILES
+            self._backdrop.reload_if_changed()
 
     # The caller's thread: the outputs.
 
@@ -221,21 +218,30 @@ class LiveRun:
             if self.options.seconds is not None and now - self._began >= self.options.seconds:
                 return
             paused = self._paused
+            if paused or self._resting:
+                self._wanted_since = now + _WAKE
             if paused != was_paused:
                 # Neither an old composite after the pause, nor one that was under way when it began.
                 self._composites.clear()
                 done, was_paused = None, paused
                 if paused:
                     self._send(self._safe(now), None, now)
+            if done is not None and now - done.captured > _OLD:
+                # The whole machine stood still, as in a debugger or a virtual machine that was stopped.
+                self._tally.count("dropped")
+                done = None
             if done is not None and not paused:
                 self._send(done.picture, done.debug, now)
                 self._last = done
-                self._stalled = False
                 self._tally.shown(time.monotonic() - done.captured)
             elif now - self._last_out >= _HOLD:
-                self._stalled = not (paused or self._resting)
                 self._send(self._safe(now), None, now)
-                self._tally.count("held")
+                if self._last is not None and self._waits(now) > _HOLD:
+                    self._tally.count("stale")
+
+    def _waits(self, now: float) -> float:
+        """Seconds for which a composite has been wanted and was not there; below 0 where none is wanted yet."""
+        return now - max(self._wanted_since, self._last.captured if self._last else self._began)
 
     def _send(self, picture: Rgb, debug: Rgb | None, now: float) -> None:
         self._last_out = now
@@ -246,7 +252,7 @@ class LiveRun:
     def _safe(self, now: float) -> Rgb:
         """What goes out where there is no new composite: the last one for a while, then the background alone."""
         if self._last is not None:
-            still = self.options.pause == "still" if self._paused else now - self._last.captured < _STALLED
+            still = self.options.pause == "still" if self._paused else now - self._last.captured < _OLD
             if still:
                 return self._last.picture
         width, height = self.options.size

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime_matting.backdrop import Backdrop
-from realtime_matting.compositing.blend import composite
 from realtime_matting.compositing.cover import cover
 from realtime_matting.debug_view import debug_view
 from realtime_matting.errors import InputError
 from realtime_matting.framing import Framing, cropped
+from realtime_matting.live_presets import LivePreset
 from realtime_matting.live_report import Tally
-from realtime_matting.pipeline import MatteFunction
 from realtime_matting.profiling import Profile
 from realtime_matting.slot import Slot
 from realtime_matting.sources.live_base import Shot
@@ -44,6 +43,8 @@ class LiveOptions:
         mirror: show the person, not the background, as in a mirror.
         framing: follow the person with a smooth crop.
         preset: a name of the presets, or "auto", which steps with the machine's speed.
+        steps: the presets that "auto" steps through, the dearest first; all if empty.
+        start: the one that "auto" begins with; None for the middle one.
         rest: do not matte while nobody watches.
         pause: what goes out while paused: the background alone, or the last composite as a still.
         seconds: end after this time; None runs until told to stop.
@@ -54,6 +55,8 @@ class LiveOptions:
     mirror: bool = False
     framing: bool = False
     preset: str = "auto"
+    steps: tuple[str, ...] = ()
+    start: str | None = None
     rest: bool = True
     pause: Pause = "background"
     seconds: float | None = None
@@ -84,7 +87,7 @@ class Matting:
 
     def __init__(
         self,
-        presets: Mapping[str, MatteFunction],
+        presets: Mapping[str, LivePreset],
         backdrop: Backdrop,
         options: LiveOptions,
         shots: Slot[Shot],
@@ -92,7 +95,6 @@ class Matting:
         tally: Tally,
         *,
         wanted: Callable[[], bool],
-        reset: Callable[[], None],
         profile: Profile,
         say: Callable[[str], None],
     ) -> None:
@@ -102,7 +104,7 @@ class Matting:
             wanted: whether anybody wants composites now; frames are thrown away otherwise.
 
         Raises:
-            InputError: there is no preset of the name in ``options``.
+            InputError: there is no preset of a name in ``options``.
         """
         self._presets = dict(presets)
         self._backdrop = backdrop
@@ -112,7 +114,6 @@ class Matting:
         self._composites = composites
         self._tally = tally
         self._wanted = wanted
-        self._reset = reset
         self._profile = profile
         self._say = say
         self._framing = Framing()
@@ -121,12 +122,16 @@ class Matting:
         self.framing = options.framing
         self.debug = False
         self.changes: list[str] = []
+        self._steps = list(options.steps or presets)
+        self._start = options.start or self._steps[len(self._steps) // 2]
+        self._current: str | None = None
         self.choose_preset(options.preset)
+        self._first = self._chosen
 
     @property
     def preset(self) -> str:
-        """The preset in use."""
-        return self._preset
+        """The preset in use, or to be used as soon as its networks are open."""
+        return self._chosen
 
     @property
     def auto(self) -> bool:
@@ -136,38 +141,57 @@ class Matting:
     def choose_preset(self, name: str) -> None:
         """Take the preset ``name``, or "auto" to let the machine's speed decide.
 
+        The preset in use goes on until the networks of the new one are open.
+
         Raises:
             InputError: there is none of that name.
+            MattingError: it is known that it cannot be opened.
         """
-        names = list(self._presets)
-        if name != "auto" and name not in names:
-            raise InputError(f"{name}: no such preset; choose auto, {', '.join(names)}")
+        if name != "auto" and name not in self._presets:
+            raise InputError(f"{name}: no such preset; choose auto, {', '.join(self._presets)}")
         with self._choosing:
-            self._stepper = Stepper(names, names[len(names) // 2], self._period) if name == "auto" else None
-            self._preset = self._stepper.name if self._stepper else name
+            stepper = self._stepper_from(self._current) if name == "auto" else None
+            chosen = stepper.name if stepper else name
+            error = self._presets[chosen].error
+            if error is not None:
+                raise error
+            self._presets[chosen].prepare(*self._size)
+            self._stepper, self._chosen = stepper, chosen
+
+    def _stepper_from(self, name: str | None) -> Stepper:
+        usable = [step for step in self._steps if self._presets[step].error is None] or self._steps
+        start = next((step for step in (name, self._start) if step in usable), usable[-1])
+        return Stepper(usable, start, self._period, lambda step: self._presets[step].ready)
 
     def run(self, stop: threading.Event) -> None:
         """Thread: work until ``stop`` is set.
 
         Raises:
-            Exception: what the mattes raise, when they have done nothing else for a while.
+            Exception: the first preset cannot be opened; or what the mattes raise, when they have done nothing else for
+                a while.
         """
         last: Shot | None = None  # None: the next frame is the first of a new stream
         failing_since: float | None = None
         while not stop.is_set():
             shot = self._shots.take(_POLL)
+            if self._take_chosen():
+                last = None
             if shot is None:
                 continue
             if not self._wanted():
                 self._tally.count("rested")
                 last = None
                 continue
+            if self._current is None:
+                self._tally.count("dropped")
+                continue
             began = time.monotonic()
+            preset = self._presets[self._current]
             if last is None or shot.rgb.shape != last.rgb.shape or shot.captured - last.captured > _NEW_STREAM:
-                self._reset()
+                preset.reset()
             last = shot
             try:
-                done = self._composite(shot)
+                done = self._composite(shot, preset, self._current)
             except Exception as error:
                 self._tally.count("failed")
                 last = None
@@ -181,31 +205,72 @@ class Matting:
             self._tally.count("dropped", self._composites.put(done))
             self._step(time.monotonic(), time.monotonic() - began)
 
-    def _composite(self, shot: Shot) -> Composite:
+    def _take_chosen(self) -> bool:
+        """Change to the chosen preset when it is ready; true where that has changed the one in use."""
+        with self._choosing:
+            chosen = self._presets[self._chosen]
+            if self._chosen == self._current:
+                return False
+            if chosen.error is not None:
+                before = self._current or self._first
+                if before == self._chosen:
+                    raise chosen.error
+                self._give_up(self._chosen, chosen.error, before)
+                self._chosen = before
+            if not chosen.ready:
+                return False
+            self._current = self._chosen
+            return True
+
+    def _composite(self, shot: Shot, preset: LivePreset, name: str) -> Composite:
         width, height = self._size
-        preset = self._preset
         with self._profile.stage("fit"):
             frame = cover(shot.rgb, height, width)
             if self.mirror:
                 frame = np.asarray(cv2.flip(frame, 1), np.uint8)
             frame = np.ascontiguousarray(frame)
         with self._profile.stage("matte"):
-            matte = self._presets[preset](frame)
-        debug = debug_view(frame, matte, preset, self._profile.milliseconds_per_call()) if self.debug else None
+            matte = preset(frame)
+        debug = debug_view(frame, matte, name, self._profile.milliseconds_per_call()) if self.debug else None
         with self._profile.stage("composite"):
             alpha, foreground = matte.alpha, matte.foreground
             if self.framing:
                 crop = self._framing.follow(alpha, shot.captured)
                 frame, foreground, alpha = (cropped(frame, crop), cropped(foreground, crop), cropped(alpha, crop))
             behind = self._backdrop.at(shot.captured, frame, alpha)
-            picture = frame.copy() if behind is frame else composite(foreground, alpha, behind)
+            picture = preset.look.over(shot.captured, frame, foreground, alpha, behind)
+            if picture is frame:
+                picture = frame.copy()
         return Composite(picture, shot.captured, debug)
 
     def _step(self, now: float, seconds: float) -> None:
         with self._choosing:
-            change = self._stepper.observe(now, seconds) if self._stepper else None
-            if change is None or self._stepper is None:
+            stepper = self._stepper
+            if stepper is None or self._chosen != self._current:
                 return
-            self._preset = self._stepper.name
+            if any(preset.busy for preset in self._presets.values()):
+                stepper.disturb()
+                return
+            change = stepper.observe(now, seconds)
+            wanted = stepper.wanted
+            if change is None:
+                if wanted is not None:
+                    self._make_ready(wanted)
+                return
+            self._chosen = stepper.name
         self.changes.append(change)
         self._say(change)
+
+    def _make_ready(self, name: str) -> None:
+        """In the background, while the preset in use goes on."""
+        preset = self._presets[name]
+        if preset.error is not None:
+            self._give_up(name, preset.error, self._chosen)
+        else:
+            preset.prepare(*self._size)
+
+    def _give_up(self, name: str, error: BaseException, before: str) -> None:
+        """Stay with the preset before one that cannot be opened, and do not step to that one again."""
+        self._say(f"preset {name} cannot be used ({error}); {before} stays")
+        if self._stepper is not None:
+            self._stepper = self._stepper_from(before)

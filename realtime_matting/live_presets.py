@@ -1,68 +1,117 @@
-"""How much work a live frame gets, by name: the ladder that a slow machine steps down."""
+"""The presets of a live run: each with its own networks, which are opened when they may soon be needed."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime_matting.matting.foreground import blur_fusion
-from realtime_matting.matting.refine import fast_guided_filter
-from realtime_matting.pipeline import MatteFunction, MatteLike
+from realtime_matting.defaults import DEFAULT_PRESET
+from realtime_matting.look import Look
+from realtime_matting.pipeline import MatteLike
+from realtime_matting.presets.opening import look_of
+from realtime_matting.presets.preset import Preset
 
 Rgb = NDArray[np.uint8]
-Colours = Callable[[Rgb, NDArray[np.float32]], Rgb]
 
-_BALANCED_SIDE = 448
-_FAST_SIDE = 320
+_GREY = 128
 
 
-@dataclass(frozen=True, eq=False)
-class LiveMatte:
-    """A matte of a whole frame, whatever the size it was made in; see ``Matte`` for the fields."""
+class StreamMatter(Protocol):
+    """What a preset opens; ``Matter`` is one."""
 
-    alpha: NDArray[np.float32]
-    foreground: Rgb
-    trimap: NDArray[np.uint8] | None
-    why: str
+    def __call__(self, rgb: Rgb, /) -> MatteLike: ...
+    def describe(self) -> str: ...
+    def reset(self) -> None: ...
+    def close(self) -> None: ...
 
 
-def live_presets(matter: MatteFunction) -> dict[str, MatteFunction]:
-    """Mattes by preset, the best and dearest first, all made by one matter.
+class LivePreset:
+    """One preset: closed at first, opened in a thread of its own, then called in the run's.
 
-    ============  ==========================================================================================
-    ``quality``   the frame as it is, the person's own colours estimated in soft pixels
-    ``balanced``  the networks see at most 448 pixels a side; the alpha is brought to full size along the
-                  frame's edges (``fast_guided_filter``)
-    ``fast``      at most 320 pixels a side, and the frame's colours for the person's
-    ============  ==========================================================================================
-
-    Args:
-        matter: the matte of an RGB picture; it need not estimate the foreground, for that is done here.
+    Attributes:
+        look: how the person is put before the background.
     """
-    return {
-        "quality": _preset(matter, None, blur_fusion),
-        "balanced": _preset(matter, _BALANCED_SIDE, blur_fusion),
-        "fast": _preset(matter, _FAST_SIDE, None),
-    }
+
+    def __init__(self, opener: Callable[[], StreamMatter], look: Look | None = None) -> None:
+        """Nothing is opened yet."""
+        self.look = look or Look()
+        self._opener = opener
+        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rtmatte networks")
+        self._matter: Future[StreamMatter] | None = None
+        self._warm: Future[None] | None = None
+
+    def open(self) -> Future[StreamMatter]:
+        """Begin to open it, if that was not begun before."""
+        with self._lock:
+            if self._matter is None:
+                self._matter = self._thread.submit(self._opener)
+            return self._matter
+
+    def prepare(self, width: int, height: int) -> None:
+        """Begin to open it and to compile its networks for frames of this size, if that was not begun before."""
+        matter = self.open()
+        with self._lock:
+            if self._warm is None:
+                self._warm = self._thread.submit(_warm_up, matter, width, height)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can matte a frame without a pause."""
+        return self._warm is not None and self._warm.done() and self._warm.exception() is None
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is being opened."""
+        return self._warm is not None and not self._warm.done()
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why it cannot be used; None as long as nothing is known against it."""
+        return self._warm.exception() if self._warm is not None and self._warm.done() else None
+
+    def __call__(self, rgb: Rgb) -> MatteLike:
+        """The matte of the next frame; waits where the preset is not ready.
+
+        Raises:
+            MattingError: it cannot be opened, or a network failed.
+        """
+        return self.open().result()(rgb)
+
+    def reset(self) -> None:
+        """Forget the stream, when it is ready."""
+        self.open().result().reset()
+        self.look.reset()
+
+    def close(self) -> None:
+        """Free what was opened, after waiting for what is being opened; calling it twice is harmless."""
+        self._thread.shutdown(wait=True)
+        if self._matter is not None and self._matter.exception() is None:
+            self._matter.result().close()
 
 
-def _preset(matter: MatteFunction, side: int | None, colours: Colours | None) -> MatteFunction:
-    def matte(rgb: Rgb) -> MatteLike:
-        height, width = rgb.shape[:2]
-        reduction = 1.0 if side is None else min(1.0, side / max(height, width))
-        if reduction < 1:
-            size = round(width * reduction), round(height * reduction)
-            seen = matter(np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8))
-            alpha = fast_guided_filter(rgb, seen.alpha)
-        else:
-            seen = matter(rgb)
-            alpha = seen.alpha
-        trimap = getattr(seen, "trimap", None)
-        if trimap is not None and trimap.shape != alpha.shape:
-            trimap = np.asarray(cv2.resize(trimap, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
-        foreground = rgb if colours is None else colours(rgb, alpha)
-        return LiveMatte(alpha, foreground, trimap, getattr(seen, "why", ""))
+def _warm_up(matter: Future[StreamMatter], width: int, height: int) -> None:
+    opened = matter.result()
+    opened(np.full((height, width, 3), _GREY, np.uint8))
+    opened.reset()
 
-    return matte
+
+def live_presets(presets: Mapping[str, Preset], opener: Callable[[Preset], StreamMatter]) -> dict[str, LivePreset]:
+    """Presets that open themselves, under the same names; those that are equal are one."""
+    made: dict[Preset, LivePreset] = {}
+    for preset in presets.values():
+        if preset not in made:
+            made[preset] = LivePreset(lambda preset=preset: opener(preset), look_of(preset))  # type: ignore[misc]
+    return {name: made[preset] for name, preset in presets.items()}
+
+
+def steps(presets: Mapping[str, Preset]) -> tuple[str, ...]:
+    """One name for each that differs, in their order; of those that are equal, as with one's own model, the default."""
+    names: dict[Preset, str] = {}
+    for name, preset in presets.items():
+        if preset not in names or name == DEFAULT_PRESET:
+            names[preset] = name
+    return tuple(names.values())

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from realtime_matting.defaults import DEFAULT_MODEL
+from realtime_matting.defaults import PRESETS
 from realtime_matting.errors import InputError
 
 _SIZE = re.compile(r"(\d{2,5})[x×](\d{2,5})", re.ASCII)
@@ -36,6 +36,13 @@ def _number_as_name(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _preset_name(value: object) -> object:
+    if isinstance(value, str) and value not in ("auto", *PRESETS) and not value.endswith((".yaml", ".yml")):
+        raise ValueError(f"is no preset; choose auto, {', '.join(PRESETS)}, or a file that ends in .yaml")
+    return value
+
+
+_Share = Annotated[float, Field(ge=0, le=1)]
 _Names = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_parse_list)]
 
 
@@ -51,10 +58,10 @@ class LiveSettings(BaseModel):
         record: a video file to write as well.
         mirror: show the person as in a mirror.
         frame: "auto" follows the person with a smooth crop.
-        preset: "auto" or the name of one.
+        preset: "auto", the name of one, or a file.
         pause: what goes out while paused.
         rest: do no work while nobody watches.
-        model: name or folder of the model bundle.
+        model, reuse, light_wrap, match_colours: in place of the preset's own; None leaves them. See ``Preset``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,10 +74,13 @@ class LiveSettings(BaseModel):
     record: str | None = None
     mirror: bool = False
     frame: Literal["auto", "off"] = "off"
-    preset: Literal["auto", "quality", "balanced", "fast"] = "auto"
+    preset: Annotated[str, BeforeValidator(_preset_name)] = "auto"
     pause: Literal["background", "still"] = "background"
     rest: bool = True
-    model: str = DEFAULT_MODEL
+    model: str | None = None
+    reuse: bool | None = None
+    light_wrap: _Share | None = None
+    match_colours: _Share | None = None
 
 
 def config_path() -> Path:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from realtime_matting import __version__
+from realtime_matting.cli.bench import bench
 from realtime_matting.cli.ctl import ctl
 from realtime_matting.cli.demo import demo
 from realtime_matting.cli.doctor import doctor
@@ -37,6 +38,7 @@ app.command()(image)
 app.command()(models)
 app.command()(webcam)
 app.command()(ctl)
+app.command()(bench)
 app.command()(demo)
 app.command()(doctor)
 

@@ -45,7 +45,6 @@ def examine() -> dict[str, Any]:
     Keys: rtmatte, python, system, processor, cores; packages (name → version); engines, cameras and virtual_cameras
     (name, usable, detail, fix); auto, the engine that ``--engine auto`` takes, or None.
     """
-    import os
     import platform
     from dataclasses import asdict
 
@@ -53,6 +52,7 @@ def examine() -> dict[str, Any]:
     from realtime_matting.cli.cameras import check_cameras, check_virtual_cameras
     from realtime_matting.engines import PREFERRED
     from realtime_matting.engines.availability import check_engines
+    from realtime_matting.machine import core_count, processor_name
 
     engines = check_engines()
     usable = [engine.name for engine in engines if engine.usable]
@@ -60,8 +60,8 @@ def examine() -> dict[str, Any]:
         "rtmatte": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "processor": processor_name(),
+        "cores": core_count(),
         "packages": _versions(),
         "engines": [asdict(engine) for engine in engines],
         "auto": next((name for name in PREFERRED if name in usable), None),
@@ -111,16 +111,3 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _processor() -> str:
-    import platform
-    from pathlib import Path
-
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()

@@ -1,7 +1,7 @@
 """``rtmatte image``: matte a picture, or every picture of a folder."""
 
 from realtime_matting.cli import options
-from realtime_matting.defaults import DEFAULT_MODEL
+from realtime_matting.defaults import DEFAULT_PRESET
 
 
 def image(
@@ -9,9 +9,12 @@ def image(
     output_path: options.OutputPath,
     background: options.Background = None,
     output: options.ImageOutput = None,
-    model: options.Model = DEFAULT_MODEL,
+    preset: options.StillPreset = DEFAULT_PRESET,
+    model: options.Model = None,
     engine: options.Engine = "auto",
     threads: options.Threads = None,
+    light_wrap: options.LightWrap = None,
+    match_colours: options.MatchColours = None,
     profile: options.Profiled = False,
 ) -> None:
     """Cut the people out of picture or folder IN, as OUT.
@@ -20,6 +23,7 @@ def image(
     is the composite. Where IN is a folder, so is OUT, and every result is a PNG with the name of its picture; pictures
     that cannot be read are named and passed over, and the exit code is then 2.
     """
+    from realtime_matting.cli.choice import PresetChoice
     from realtime_matting.cli.pictures import PictureJob, run_picture_job
 
     run_picture_job(
@@ -28,7 +32,7 @@ def image(
             output_path=output_path,
             background=background,
             kind=output or ("rgba" if background is None else "composite"),
-            model=model,
+            preset=PresetChoice(preset, model, light_wrap=light_wrap, match_colours=match_colours),
             engine=engine,
             threads=threads,
             profiled=profile,

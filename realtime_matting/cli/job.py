@@ -1,22 +1,25 @@
 """One video from file to file: what the commands ``video`` and ``demo`` share."""
 
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
 from realtime_matting.cli import options
+from realtime_matting.cli.choice import PresetChoice
 from realtime_matting.cli.report import MemoryLog, progress_bar, say, stage_table
 from realtime_matting.cli.signals import stop_on_signal
 from realtime_matting.cli.statistics import Statistics
-from realtime_matting.compositing.backgrounds import open_background
-from realtime_matting.defaults import DEFAULT_MODEL
+from realtime_matting.compositing.backgrounds import TRANSPARENT
+from realtime_matting.compositing.reloading import ReloadingBackground
 from realtime_matting.errors import InputError
 from realtime_matting.frames import Frame, StreamInfo
-from realtime_matting.matting.matter import SMALLEST_SIDE, Matte, Matter
+from realtime_matting.look import composite_picture
+from realtime_matting.matting.matter import SMALLEST_SIDE, Matte
 from realtime_matting.pipeline import MatteLike, RunReport, output_picture, run_offline
+from realtime_matting.presets.opening import look_of, open_matter
 from realtime_matting.profiling import Profile
 from realtime_matting.sinks import open_sink
 from realtime_matting.sinks.destination import refuse_inputs
@@ -31,13 +34,11 @@ class VideoJob:
     output_path: str
     background: str | None = None
     kind: options.OutputChoice = "composite"
-    model: str = DEFAULT_MODEL
+    preset: PresetChoice = field(default_factory=PresetChoice)
     engine: options.EngineChoice = "auto"
     threads: int | None = None
     crf: int | None = None
     audio: bool = True
-    delay: int = 1
-    reuse: bool = False
     stats: str | None = None
     profiled: bool = False
 
@@ -51,11 +52,13 @@ def run_video_job(job: VideoJob) -> None:
     """
     memory = MemoryLog()
     profile = Profile()
-    background = "blur" if job.background is None and job.kind == "composite" else job.background
+    kind, background = without_transparent(job.kind, job.background)
+    background = "blur" if background is None and kind == "composite" else background
     statistics = None if job.stats is None else Statistics(job.stats)
+    job.preset.refuse_look(kind)
     with ExitStack() as stack:
-        opened = None if background is None else stack.enter_context(closing(open_background(background)))
-        picture = output_picture(job.kind, opened)
+        opened = None if background is None else stack.enter_context(closing(ReloadingBackground(background, say)))
+        picture = output_picture(kind, opened)
         source = stack.enter_context(open_source(job.input_path))
         refuse_tiny(source.info)
         inputs = [] if background is None else [background]
@@ -66,36 +69,42 @@ def run_video_job(job: VideoJob) -> None:
             open_sink(
                 job.output_path,
                 info=source.info,
-                kind=job.kind,
+                kind=kind,
                 audio_from=job.input_path if job.audio and isinstance(source, VideoSource) else None,
                 crf=job.crf,
             )
         )
-        matter = stack.enter_context(
-            Matter(
-                job.model,
-                engine=job.engine,
-                threads=job.threads,
-                profile=profile,
-                foreground=job.kind != "alpha",
-                reuse=job.reuse,
-            )
-        )
-        say(matter.describe())
+        name, preset = job.preset.resolve(job.engine, job.threads)
+        if opened is not None:
+            picture = composite_picture(opened, look_of(preset))
+        matter = open_matter(preset, engine=job.engine, threads=job.threads, profile=profile)
+        stack.enter_context(matter)
+        say(f"{matter.describe()}, preset {name}")
         request = stack.enter_context(stop_on_signal())
         update = stack.enter_context(progress_bar(source.info.frames))
+
+        ahead = preset.delay if preset.reuse else 0
 
         def frame_done(frames: int) -> None:
             update(frames)
             memory.frame_done(frames)
 
         def noted(frame: Frame, matte: MatteLike) -> NDArray[np.uint8]:
+            if opened is not None:
+                opened.look()
             if statistics is not None and isinstance(matte, Matte):
                 statistics.add(frame, matte)
             return picture(frame, matte)
 
         report = run_offline(
-            source, matter, noted, sink, delay=job.delay, profile=profile, progress=frame_done, stop=request
+            source,
+            matter,
+            noted,
+            sink,
+            delay=ahead,
+            profile=profile,
+            progress=frame_done,
+            stop=request,
         )
     if statistics is not None:
         statistics.write()
@@ -109,6 +118,19 @@ def run_video_job(job: VideoJob) -> None:
         say(_stopped_line(report))
         raise typer.Exit(request.exit_code)
     print(f"{job.output_path}: {report.frames} frames in {report.seconds:.1f} s ({report.fps:.1f} fps)")
+
+
+def without_transparent(kind: options.OutputChoice, background: str | None) -> tuple[options.OutputChoice, str | None]:
+    """A transparent background is none, and rgba output.
+
+    Raises:
+        InputError: it is asked for with an output that holds no colours, or none of the background.
+    """
+    if background != TRANSPARENT:
+        return kind, background
+    if kind not in ("composite", "rgba"):
+        raise InputError(f"a transparent background has no use with {kind} output: leave it out, or choose rgba output")
+    return "rgba", None
 
 
 def refuse_tiny(info: StreamInfo) -> None:

@@ -1,7 +1,6 @@
 """What ``rtmatte webcam`` does, from its settings to the report on exit."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -12,11 +11,14 @@ from realtime_matting.cli import options
 from realtime_matting.cli.report import say
 from realtime_matting.cli.signals import stop_on_signal
 from realtime_matting.control import Controls, ControlServer, socket_path
+from realtime_matting.defaults import DEFAULT_PRESET, PRESETS
 from realtime_matting.errors import MattingError
 from realtime_matting.live import LiveRun
 from realtime_matting.live_matting import LiveOptions
-from realtime_matting.live_presets import live_presets
-from realtime_matting.matting.matter import Matter
+from realtime_matting.live_presets import live_presets, steps
+from realtime_matting.presets import Preset, load_preset, load_presets
+from realtime_matting.presets.auto import auto_preset
+from realtime_matting.presets.opening import open_matter
 from realtime_matting.profiling import Profile
 from realtime_matting.settings import LiveSettings, load_settings
 from realtime_matting.sinks.destination import refuse_inputs
@@ -56,13 +58,16 @@ def run_webcam(
     """
     settings = load_settings(given, profile=profile, path=None if config is None else Path(config))
     with ExitStack() as stack:
-        request = stack.enter_context(stop_on_signal())
+        presets = _presets(settings)
         backdrop = stack.enter_context(closing(Backdrop(settings.bg, say)))
+        start = _start(settings, engine, threads)
+        request = stack.enter_context(stop_on_signal())
         times = Profile()
+        live = live_presets(presets, lambda preset: open_matter(preset, engine=engine, threads=threads, profile=times))
+        for preset in live.values():
+            stack.callback(preset.close)
         # Cameras and networks take their time to open: both at once.
-        loader = stack.enter_context(ThreadPoolExecutor(1))
-        loading = loader.submit(Matter, settings.model, engine=engine, threads=threads, profile=times, foreground=False)
-        stack.callback(_close, loading)
+        loading = live[start].open()
         camera = open_camera(settings.camera, size=settings.size, fps=settings.fps)
         try:
             size, fps = _format(camera, settings)
@@ -74,7 +79,7 @@ def run_webcam(
         run = LiveRun(
             camera,
             lambda: open_camera(settings.camera, size=settings.size, fps=settings.fps),
-            live_presets(matter),
+            live,
             backdrop,
             sinks,
             LiveOptions(
@@ -83,15 +88,17 @@ def run_webcam(
                 mirror=settings.mirror,
                 framing=settings.frame == "auto",
                 preset=settings.preset,
+                steps=steps({name: presets[name] for name in PRESETS}),
+                start=start,
                 rest=settings.rest,
                 pause=settings.pause,
                 seconds=seconds,
             ),
-            reset=matter.reset,
             profile=times,
             say=say,
         )
-        say(f"{camera.name} → {', '.join(sink.name for sink in sinks)}, {size[0]}x{size[1]}, {matter.describe()}")
+        outputs = ", ".join(sink.name for sink in sinks)
+        say(f"{camera.name} → {outputs}, {size[0]}x{size[1]}, {matter.describe()}, preset {settings.preset}")
         controls = stack.enter_context(closing(Controls(run, backdrop, say)))
         for sink in sinks:
             if hasattr(sink, "on_command"):
@@ -104,10 +111,29 @@ def run_webcam(
         raise typer.Exit(request.exit_code)
 
 
-def _close(loading: Future[Matter]) -> None:
-    """Free the networks, if they were loaded."""
-    if loading.exception() is None:
-        loading.result().close()
+def _presets(settings: LiveSettings) -> dict[str, Preset]:
+    """All that the run may take, by name: the built-in ones, and the file that was asked for."""
+    presets = load_presets()
+    if settings.preset not in ("auto", *presets):
+        presets = {settings.preset: load_preset(settings.preset), **presets}
+    return {
+        name: preset.overridden(
+            model=settings.model,
+            reuse=settings.reuse,
+            light_wrap=settings.light_wrap,
+            match_colours=settings.match_colours,
+        )
+        for name, preset in presets.items()
+    }
+
+
+def _start(settings: LiveSettings, engine: options.EngineChoice, threads: int | None) -> str:
+    """The preset to begin with."""
+    if settings.preset != "auto":
+        return settings.preset
+    if settings.model is not None:
+        return DEFAULT_PRESET  # nothing is known of another model; stepping will find out
+    return auto_preset(engine=engine, threads=threads, say=say)
 
 
 def _format(camera: Camera, settings: LiveSettings) -> tuple[tuple[int, int], float]:

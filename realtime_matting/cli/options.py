@@ -24,13 +24,46 @@ Background = Annotated[
     str | None,
     typer.Option(
         "--bg",
-        metavar="FILE|#RRGGBB|blur|none",
-        help="New background: a picture, a video (looped), a colour, blur (or blur:STRENGTH), none (keep the old one).",
+        metavar="FILE|#RRGGBB|blur|none|transparent",
+        help="New background: a picture, a video (looped), a colour, blur (or blur:STRENGTH), none (keep the old one), "
+        "transparent (the same as --output rgba).",
     ),
 ]
 VideoOutput = Annotated[OutputChoice, typer.Option("--output", help=_OUTPUT_HELP)]
 ImageOutput = Annotated[OutputChoice | None, typer.Option("--output", help=_OUTPUT_HELP)]
-Model = Annotated[str, typer.Option("--model", metavar="NAME|FOLDER", help="Model bundle; see rtmatte models.")]
+Preset = Annotated[
+    str,
+    typer.Option(
+        "--preset",
+        metavar="fast|balanced|quality|auto|FILE.yaml",
+        help="How much work a frame gets; auto: the best that this machine is fast enough for.",
+    ),
+]
+StillPreset = Annotated[
+    str, typer.Option("--preset", metavar="fast|balanced|quality|FILE.yaml", help="How much work a picture gets.")
+]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME|FOLDER", help="Model bundle in place of the preset's; see rtmatte models."),
+]
+Reuse = Annotated[
+    bool | None,
+    typer.Option(
+        "--reuse/--no-reuse",
+        help="Carry mattes from frame to frame, in place of what the preset says: the networks run less.",
+        show_default=False,
+    ),
+]
+LightWrap = Annotated[
+    float | None,
+    typer.Option("--light-wrap", min=0, max=1, help="Light of the new background on the person's rim: 0 to 1."),
+]
+MatchColours = Annotated[
+    float | None,
+    typer.Option(
+        "--match-colours", min=0, max=1, help="The person's colours towards those of the new background: 0 to 1."
+    ),
+]
 Engine = Annotated[EngineChoice, typer.Option("--engine", help="What runs the networks; see rtmatte doctor.")]
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads of the engine; it decides if not given.")

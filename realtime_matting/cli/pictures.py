@@ -8,12 +8,14 @@ from pathlib import Path
 import typer
 
 from realtime_matting.cli import options
-from realtime_matting.cli.job import refuse_tiny
+from realtime_matting.cli.choice import PresetChoice
+from realtime_matting.cli.job import refuse_tiny, without_transparent
 from realtime_matting.cli.report import progress_bar, say, stage_table
 from realtime_matting.compositing.backgrounds import open_background
 from realtime_matting.errors import InputError, OutputError
-from realtime_matting.matting.matter import Matter
+from realtime_matting.look import composite_picture
 from realtime_matting.pipeline import RunReport, output_picture, run_offline
+from realtime_matting.presets.opening import look_of, open_matter
 from realtime_matting.profiling import Profile
 from realtime_matting.sinks import open_sink
 from realtime_matting.sinks.destination import refuse_inputs
@@ -31,7 +33,7 @@ class PictureJob:
     output_path: str
     background: str | None
     kind: options.OutputChoice
-    model: str
+    preset: PresetChoice
     engine: options.EngineChoice
     threads: int | None
     profiled: bool
@@ -44,21 +46,28 @@ def run_picture_job(job: PictureJob) -> None:
         MattingError: see ``realtime_matting.errors``.
         typer.Exit: some pictures of a folder could not be read; each was named.
     """
-    pairs = _pairs(job.input_path, job.output_path, job.kind)
-    if job.background is not None:
+    kind, given = without_transparent(job.kind, job.background)
+    job.preset.refuse_look(kind)
+    if job.preset.spec == "auto":
+        raise InputError("--preset auto goes by the speed of video; for pictures choose quality, balanced or fast")
+    pairs = _pairs(job.input_path, job.output_path, kind)
+    if given is not None:
         for _, new in pairs:
-            refuse_inputs(str(new), [job.background])
+            refuse_inputs(str(new), [given])
+    name, preset = job.preset.resolve(job.engine, job.threads)
     profile = Profile()
     unreadable = 0
     seconds = 0.0
     with ExitStack() as stack:
-        given = job.background
         background = None if given is None else stack.enter_context(closing(open_background(given)))
-        picture = output_picture(job.kind, background)
-        matter = stack.enter_context(
-            Matter(job.model, engine=job.engine, threads=job.threads, profile=profile, foreground=job.kind != "alpha")
-        )
-        say(matter.describe())
+        picture = output_picture(kind, background)
+        look = look_of(preset)
+        if background is not None:
+            picture = composite_picture(background, look)
+        # Nothing is carried from one picture to the next: they are no stream.
+        matter = open_matter(preset.overridden(reuse=False), engine=job.engine, threads=job.threads, profile=profile)
+        stack.enter_context(matter)
+        say(f"{matter.describe()}, preset {name}")
         update = stack.enter_context(progress_bar(len(pairs)))
         for done, (old, new) in enumerate(pairs, 1):
             try:
@@ -70,9 +79,8 @@ def run_picture_job(job: PictureJob) -> None:
                 say(str(error))
                 unreadable += 1
                 continue
-            # Nothing carries over from one picture to the next: they are no stream.
-            matter.reset()
-            with source, open_sink(str(new), info=source.info, kind=job.kind, audio_from=None) as sink:
+            look.reset()
+            with source, open_sink(str(new), info=source.info, kind=kind, audio_from=None) as sink:
                 seconds += run_offline(source, matter, picture, sink, profile=profile).seconds
             update(done)
     written = len(pairs) - unreadable

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from realtime_matting.cli import options
-from realtime_matting.defaults import DEFAULT_MODEL
+from realtime_matting.defaults import DEFAULT_PRESET
 
 
 def video(
@@ -13,7 +13,8 @@ def video(
     output_path: options.OutputPath,
     background: options.Background = None,
     output: options.VideoOutput = "composite",
-    model: options.Model = DEFAULT_MODEL,
+    preset: options.Preset = DEFAULT_PRESET,
+    model: options.Model = None,
     engine: options.Engine = "auto",
     threads: options.Threads = None,
     crf: Annotated[
@@ -22,17 +23,14 @@ def video(
     ] = None,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out; it is copied otherwise.")] = False,
     delay: Annotated[
-        int,
-        typer.Option("--delay", min=0, max=1, help="With --reuse, frames to look ahead: 1 is steadier than 0."),
-    ] = 1,
-    reuse: Annotated[
-        bool,
+        int | None,
         typer.Option(
-            "--reuse/--no-reuse",
-            help="Carry mattes from frame to frame: the networks run less and mattes are steadier, but it is not faster"
-            " on every machine.",
+            "--delay", min=0, max=1, help="With --reuse, frames to look ahead: 1 is steadier than 0, which is quicker."
         ),
-    ] = False,
+    ] = None,
+    reuse: options.Reuse = None,
+    light_wrap: options.LightWrap = None,
+    match_colours: options.MatchColours = None,
     stats: Annotated[
         str | None,
         typer.Option(
@@ -49,21 +47,20 @@ def video(
     that exists is replaced, but only when the new one is complete. Ctrl-C leaves a playable file of what was done
     so far.
     """
+    from realtime_matting.cli.choice import PresetChoice
     from realtime_matting.cli.job import VideoJob, run_video_job
 
     run_video_job(
         VideoJob(
             input_path=input_path,
             output_path=output_path,
+            preset=PresetChoice(preset, model, reuse, delay, light_wrap, match_colours),
             background=background,
             kind=output,
-            model=model,
             engine=engine,
             threads=threads,
             crf=crf,
             audio=not no_audio,
-            delay=delay,
-            reuse=reuse,
             stats=stats,
             profiled=profile,
         )

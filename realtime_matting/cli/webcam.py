@@ -45,7 +45,9 @@ def webcam(
     preset: Annotated[
         str | None,
         typer.Option(
-            "--preset", metavar="auto|quality|balanced|fast", help="auto: as good as the machine is fast enough for."
+            "--preset",
+            metavar="auto|quality|balanced|fast|FILE.yaml",
+            help="How much work a frame gets; auto (if not given): as good as the machine is fast enough for.",
         ),
     ] = None,
     pause: Annotated[
@@ -62,7 +64,10 @@ def webcam(
         str | None, typer.Option("--config", metavar="FILE", help="Another configuration file than your own.")
     ] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="End after this time.")] = None,
-    model: Annotated[str | None, typer.Option("--model", metavar="NAME|FOLDER", help="Model bundle.")] = None,
+    model: options.Model = None,
+    reuse: options.Reuse = None,
+    light_wrap: options.LightWrap = None,
+    match_colours: options.MatchColours = None,
     engine: options.Engine = "auto",
     threads: options.Threads = None,
 ) -> None:
@@ -90,6 +95,9 @@ def webcam(
             "pause": pause,
             "rest": rest,
             "model": model,
+            "reuse": reuse,
+            "light_wrap": light_wrap,
+            "match_colours": match_colours,
         },
         profile=use,
         config=config,

@@ -16,6 +16,8 @@ from realtime_matting.sources.images import PICTURE_EXTENSIONS, read_picture
 Alpha = NDArray[np.float32]
 Rgb = NDArray[np.uint8]
 
+TRANSPARENT = "transparent"
+"""Not a background but none: what is written is the person with transparency (rgba)."""
 _ACCEPTED = "a picture or video file, a colour (#RRGGBB or #RGB), blur, blur:STRENGTH (above 0, to 1) or none"
 _COLOUR = re.compile(r"#(?:[0-9a-f]{3}|[0-9a-f]{6})", re.IGNORECASE | re.ASCII)
 _DEFAULT_STRENGTH = 0.5
@@ -55,7 +57,8 @@ def open_background(spec: str) -> Background:
             first frame, runs at its own speed and begins again at its end.
 
     Raises:
-        InputError: nothing of that; or a file that is missing or cannot be read.
+        InputError: nothing of that; a file that is missing or cannot be read; or "transparent", which is no picture to
+            put a person on.
     """
     if spec == "none":
         return FrameBackground()
@@ -64,6 +67,11 @@ def open_background(spec: str) -> Background:
     if _COLOUR.fullmatch(spec):
         digits = spec[1:] if len(spec) == 7 else "".join(2 * digit for digit in spec[1:])
         return PictureBackground(np.frombuffer(bytes.fromhex(digits), np.uint8).reshape(1, 1, 3))
+    if spec == TRANSPARENT:
+        raise InputError(
+            "a transparent background is for files that hold transparency (.png, .webp, .webm, .mov, a folder/ of "
+            "pictures); for anything else take a colour, such as '#00FF00' for a green screen"
+        )
     path = Path(spec)
     if not path.is_file():
         raise InputError(f"{spec!r}: not a background, nor a file that exists; give {_ACCEPTED}")

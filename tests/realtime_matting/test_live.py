@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from realtime_matting.backdrop import Backdrop
-from realtime_matting.errors import InputError, OutputError
+from realtime_matting.errors import EngineError, InputError, OutputError
 from realtime_matting.live import LiveRun
 from realtime_matting.live_matting import LiveOptions
+from realtime_matting.live_presets import LivePreset
 
 
 def test_the_person_is_put_on_the_background_and_every_frame_is_accounted_for(live: Any, fakes: Any) -> None:
@@ -146,23 +147,99 @@ def test_auto_framing_enlarges_a_small_person(live: Any, fakes: Any) -> None:
 def test_a_slow_machine_steps_the_preset_down_and_says_so(live: Any, fakes: Any) -> None:
     said: list[str] = []
     sleep = {"quality": 0.06, "balanced": 0.05, "fast": 0.001}
+    opened: list[str] = []
 
-    def preset(name: str) -> Any:
+    def preset(name: str) -> LivePreset:
         def matte(rgb: Any) -> Any:
             time.sleep(sleep[name])
             return fakes.matte(rgb)
 
-        return matte
+        def opener() -> Any:
+            opened.append(name)
+            return fakes.Matter(matte)
+
+        return LivePreset(opener)
 
     camera = fakes.Camera([fakes.person()], fps=30)
     backdrop = Backdrop(["#0000A0"], said.append)
-    options = LiveOptions(size=fakes.size, fps=30.0, seconds=3.5)
+    options = LiveOptions(size=fakes.size, fps=30.0, seconds=4)
     presets = {name: preset(name) for name in sleep}
     run = LiveRun(camera, live.reopen, presets, backdrop, [live.sink], options, say=said.append)
     report = run.run()
     assert run.status()["preset"] == "fast"
     assert report.changes[0].startswith("preset balanced → fast: a frame takes ")
     assert said[0] == report.changes[0]
+    assert opened == ["balanced", "fast"]  # what is not needed is never opened
+    for each in presets.values():
+        each.close()
+
+
+def test_a_preset_is_changed_when_its_networks_are_open_and_not_before(live: Any, fakes: Any) -> None:
+    release = threading.Event()
+    slow = fakes.Matter()
+
+    def opener() -> Any:
+        release.wait(10)
+        return slow
+
+    camera = fakes.Camera([fakes.person()])
+    backdrop = Backdrop(["#0000A0"], live.said.append)
+    first = LivePreset(fakes.Matter)
+    presets = {"slow": LivePreset(opener), "first": first}
+    run = LiveRun(
+        camera, live.reopen, presets, backdrop, [live.sink], LiveOptions(fakes.size, 100.0, preset="first", seconds=1.5)
+    )
+    thread = threading.Thread(target=run.run)
+    thread.start()
+    live.wait_for(lambda: live.sink.composites() > 3)
+    run.matting.choose_preset("slow")
+    shown = live.sink.composites()
+    live.wait_for(lambda: live.sink.composites() > shown + 10)  # it goes on meanwhile
+    assert slow.resets == 0
+    release.set()
+    live.wait_for(lambda: slow.resets >= 2)  # after its first run, and when it is taken
+    thread.join(5)
+    for each in presets.values():
+        each.close()
+    assert slow.closed
+    backdrop.close()
+
+
+def test_a_preset_that_cannot_be_opened_is_told_once_and_the_other_goes_on(live: Any, fakes: Any) -> None:
+    def broken() -> Any:
+        raise EngineError("shm-broken: no such model")
+
+    backdrop = Backdrop(["#0000A0"], live.said.append)
+    presets = {"broken": LivePreset(broken), "first": LivePreset(fakes.Matter)}
+    options = LiveOptions(fakes.size, 100.0, preset="first", seconds=1.0)
+    camera = fakes.Camera([fakes.person()])
+    run = LiveRun(camera, live.reopen, presets, backdrop, [live.sink], options, say=live.said.append)
+    thread = threading.Thread(target=run.run)
+    thread.start()
+    run.matting.choose_preset("broken")
+    live.wait_for(lambda: bool(live.said))
+    live.wait_for(lambda: run.matting.preset == "first")
+    with pytest.raises(EngineError, match="no such model"):
+        run.matting.choose_preset("broken")
+    thread.join(5)
+    assert live.said == ["preset broken cannot be used (shm-broken: no such model); first stays"]
+    assert live.sink.composites() > 5
+    for each in presets.values():
+        each.close()
+
+
+def test_the_first_preset_that_cannot_be_opened_ends_the_run_with_its_error(live: Any, fakes: Any) -> None:
+    def broken() -> Any:
+        raise EngineError("shm-broken: no such model")
+
+    backdrop = Backdrop(["#0000A0"], live.said.append)
+    preset = LivePreset(broken)
+    options = LiveOptions(fakes.size, 100.0, preset="only", seconds=5.0)
+    camera = fakes.Camera([fakes.person()])
+    run = LiveRun(camera, live.reopen, {"only": preset}, backdrop, [live.sink], options)
+    with pytest.raises(EngineError, match="no such model"):
+        run.run()
+    preset.close()
 
 
 def test_an_unknown_preset_is_refused(live: Any, fakes: Any) -> None:

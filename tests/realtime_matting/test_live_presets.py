@@ -1,50 +1,93 @@
-"""The presets of a live run."""
+"""The presets of a live run: opened when needed, and not before."""
+
+import threading
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from realtime_matting.live_presets import LiveMatte, live_presets
-
-
-def disc(height: int, width: int) -> NDArray[np.uint8]:
-    """A green disc on grey."""
-    rows, columns = np.mgrid[:height, :width]
-    inside = (rows - height / 2) ** 2 + (columns - width / 2) ** 2 < (height / 3) ** 2
-    return np.where(inside[..., None], (20, 230, 30), (120, 110, 130)).astype(np.uint8)
+from realtime_matting.errors import EngineError
+from realtime_matting.live_presets import LivePreset, live_presets, steps
+from realtime_matting.presets import Preset, load_presets
 
 
-class Matter:
-    def __init__(self) -> None:
-        self.sizes: list[tuple[int, ...]] = []
-
-    def __call__(self, rgb: NDArray[np.uint8]) -> LiveMatte:
-        self.sizes.append(rgb.shape[1::-1])
-        alpha = np.clip((rgb[..., 1].astype(np.float32) - 110) / 120, 0, 1)
-        trimap = np.where(alpha <= 0, 0, np.where(alpha >= 1, 255, 128)).astype(np.uint8)
-        return LiveMatte(alpha, rgb, trimap, "refresh: first frame")
+def wait_until_open(preset: LivePreset) -> None:
+    while preset.busy:
+        threading.Event().wait(0.002)
 
 
-@pytest.mark.parametrize(("name", "size"), [("quality", (1280, 720)), ("balanced", (448, 252)), ("fast", (320, 180))])
-def test_each_mattes_its_own_size_and_gives_the_frames(name: str, size: tuple[int, int]) -> None:
-    matter = Matter()
-    rgb = disc(720, 1280)
-    matte = live_presets(matter)[name](rgb)
-    assert matter.sizes == [size]
-    assert matte.alpha.shape == (720, 1280)
-    assert matte.alpha.dtype == np.float32
-    assert matte.alpha.min() >= 0
-    assert matte.alpha.max() <= 1
-    assert matte.foreground.shape == rgb.shape
-    expected = Matter()(rgb).alpha
-    assert np.abs(matte.alpha - expected).mean() < 0.01
+def test_nothing_is_opened_until_it_is_asked_for(fakes: Any) -> None:
+    opened: list[Preset] = []
+
+    def opener(preset: Preset) -> Any:
+        opened.append(preset)
+        return fakes.Matter()
+
+    presets = load_presets()
+    live = live_presets(presets, opener)
+    assert opened == []
+    assert not live["fast"].ready
+    live["fast"].prepare(64, 48)
+    wait_until_open(live["fast"])
+    assert live["fast"].ready
+    assert opened == [presets["fast"]]
+    for each in live.values():
+        each.close()
 
 
-def test_a_small_frame_is_not_enlarged() -> None:
-    matter = Matter()
-    live_presets(matter)["balanced"](disc(160, 240))
-    assert matter.sizes == [(240, 160)]
+def test_its_first_frame_of_the_size_is_behind_it_when_it_is_ready_and_its_stream_forgotten(fakes: Any) -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def matte(rgb: Any) -> Any:
+        shapes.append(rgb.shape)
+        return fakes.matte(rgb)
+
+    matter = fakes.Matter(matte)
+    preset = LivePreset(lambda: matter)
+    preset.prepare(64, 48)
+    preset.prepare(64, 48)
+    wait_until_open(preset)
+    assert shapes == [(48, 64, 3)]
+    assert matter.resets == 1
+    preset(fakes.person())
+    preset.reset()
+    assert matter.resets == 2
+    preset.close()
+    preset.close()
+    assert matter.closed
 
 
-def test_the_dearest_comes_first() -> None:
-    assert list(live_presets(Matter())) == ["quality", "balanced", "fast"]
+def test_called_before_it_is_ready_it_waits(fakes: Any) -> None:
+    preset = LivePreset(fakes.Matter)
+    assert np.array_equal(preset(fakes.person()).alpha, fakes.matte(fakes.person()).alpha)
+    preset.close()
+
+
+def test_why_it_cannot_be_opened_is_kept() -> None:
+    def broken() -> Any:
+        raise EngineError("the device was lost")
+
+    preset = LivePreset(broken)
+    assert preset.error is None
+    preset.prepare(64, 48)
+    wait_until_open(preset)
+    assert not preset.ready
+    assert str(preset.error) == "the device was lost"
+    with pytest.raises(EngineError, match="the device was lost"):
+        preset(np.zeros((48, 64, 3), np.uint8))
+    preset.close()
+
+
+def test_presets_that_are_equal_are_one(fakes: Any) -> None:
+    presets = {name: preset.overridden(model="my-model") for name, preset in load_presets().items()}
+    presets["other"] = Preset(model="other")
+    live = live_presets(presets, lambda preset: fakes.Matter())
+    assert live["quality"] is live["fast"]
+    assert live["quality"] is not live["other"]
+    assert steps(presets) == ("balanced", "other")
+    for each in live.values():
+        each.close()
+
+
+def test_the_built_in_presets_are_three_steps() -> None:
+    assert steps(load_presets()) == ("quality", "balanced", "fast")

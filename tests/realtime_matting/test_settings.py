@@ -64,7 +64,11 @@ def test_a_path_may_begin_with_the_home_folder(config: Path, monkeypatch: pytest
         ('size = "big"', "config.toml: size 'big': is not WIDTHxHEIGHT, for example 1280x720"),
         ('size = "1281x720"', "needs an even width and height"),
         ('colour = "red"', "there is no setting colour; there are camera, size, fps, bg"),
-        ('preset = "best"', "config.toml: preset 'best': input should be 'auto', 'quality'"),
+        (
+            'preset = "best"',
+            "config.toml: preset 'best': is no preset; choose auto, quality, balanced, fast, or a file",
+        ),
+        ("light_wrap = 2", "config.toml: light_wrap 2: input should be less than or equal to 1"),
         ("fps = 0", "config.toml: fps 0: input should be greater than or equal to 1"),
         ("bg = []", r"config.toml: bg \[\]:"),
         ("size = ", "config.toml: is not TOML"),

@@ -71,6 +71,43 @@ def test_going_to_and_fro_becomes_rarer() -> None:
     assert machine.stepper.name == "fast" or machine.now - machine.changes[-1][0] < 5
 
 
+def test_a_cheaper_preset_is_wanted_at_the_first_trouble_and_taken_when_it_is_ready() -> None:
+    ready = {"balanced"}
+    stepper = Stepper(NAMES, "balanced", PERIOD, ready.__contains__)
+    machine = Machine(stepper, {"quality": 0.1, "balanced": 0.05, "fast": 0.02})
+    machine.work(1.0)
+    assert stepper.wanted == "fast"
+    machine.work(5.0)
+    assert machine.changes == []
+    ready.add("fast")
+    machine.work(0.2)
+    assert stepper.name == "fast"
+
+
+def test_a_dearer_preset_is_wanted_after_the_calm_and_taken_when_it_is_ready() -> None:
+    ready = {"fast"}
+    stepper = Stepper(NAMES, "fast", PERIOD, ready.__contains__)
+    machine = Machine(stepper, {"quality": 0.1, "balanced": 0.025, "fast": 0.01})
+    machine.work(5.0)
+    assert stepper.wanted is None
+    machine.work(5.0)
+    assert stepper.wanted == "balanced"
+    assert machine.changes == []
+    ready.add("balanced")
+    stepper.disturb()  # its networks were compiled: the frames meanwhile say nothing, but the calm still counts
+    machine.work(2.5)
+    assert stepper.name == "balanced"
+
+
+def test_frames_that_something_else_slowed_are_not_judged() -> None:
+    stepper = Stepper(NAMES, "balanced", PERIOD)
+    machine = Machine(stepper, {"quality": 0.1, "balanced": 0.05, "fast": 0.01})
+    for _ in range(20):
+        machine.work(1.5)
+        stepper.disturb()
+    assert machine.changes == []
+
+
 def test_the_first_frames_after_a_change_do_not_count() -> None:
     stepper = Stepper(NAMES, "balanced", PERIOD)
     for number in range(3):

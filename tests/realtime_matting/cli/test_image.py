@@ -47,6 +47,35 @@ def test_with_a_background_it_is_a_composite(
     assert bgr[OUTSIDE].tolist() == [200, 0, 0]
 
 
+def test_a_transparent_background_is_a_cut_out(
+    rtmatte: Rtmatte, green_bundle: Path, picture: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.png"
+    assert rtmatte("image", picture, out, "--bg", "transparent", "--model", green_bundle).returncode == 0
+    bgra = cv2.imread(str(out), cv2.IMREAD_UNCHANGED)
+    assert bgra[OUTSIDE].tolist() == [0, 0, 0, 0]
+    done = rtmatte("image", picture, tmp_path / "out.jpg", "--bg", "transparent", "--model", green_bundle)
+    assert done.returncode == 2
+    assert "JPEG holds no transparency" in done.stderr
+
+
+def test_a_preset_and_a_look_are_used_and_auto_is_for_video(
+    rtmatte: Rtmatte, green_bundle: Path, picture: Path, tmp_path: Path
+) -> None:
+    preset, out = tmp_path / "mine.yaml", tmp_path / "out.png"
+    preset.write_text(f"model: {green_bundle}\nreuse: true\nlight_wrap: 1\n")
+    rim = (48, 64 + 32)
+    pixels = []
+    for words in ((), ("--light-wrap", 0)):
+        done = rtmatte("image", picture, out, "--bg", "#FFFFFF", "--preset", preset, *words)
+        assert done.returncode == 0, done.stderr
+        pixels.append(cv2.imread(str(out)).astype(np.int16)[rim])
+    assert (pixels[0] - pixels[1]).max() > 20
+    done = rtmatte("image", picture, out, "--preset", "auto")
+    assert done.returncode == 2
+    assert "--preset auto goes by the speed of video" in done.stderr
+
+
 def test_the_alpha_of_a_picture_is_grey(rtmatte: Rtmatte, green_bundle: Path, picture: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     assert rtmatte("image", picture, out, "--output", "alpha", "--model", green_bundle).returncode == 0

@@ -16,13 +16,13 @@ from realtime_matting.cli import options
 
 Rtmatte = Callable[..., CompletedProcess[str]]
 
-HEAVY = ("numpy", "cv2", "av", "openvino", "onnxruntime", "rich", "torch")
+HEAVY = ("numpy", "cv2", "av", "openvino", "onnxruntime", "rich", "torch", "yaml")
 
 
 def test_help_lists_the_commands_and_leaves_with_zero(rtmatte: Rtmatte) -> None:
     done = rtmatte("--help")
     assert done.returncode == 0
-    for command in ("video", "image", "models", "demo"):
+    for command in ("video", "image", "models", "webcam", "bench", "demo"):
         assert f"\n  {command} " in done.stdout
 
 

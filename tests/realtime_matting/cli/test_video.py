@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from realtime_matting.compositing.reloading import ReloadingBackground
 from realtime_matting.sources import open_source
 
 Rtmatte = Callable[..., CompletedProcess[str]]
@@ -159,6 +160,97 @@ def test_without_reuse_the_trimap_network_runs_for_every_frame(
     assert done.returncode == 0, done.stderr
     with table.open(newline="") as file:
         assert {row["why"] for row in csv.DictReader(file)} == {"refresh: every frame"}
+
+
+def test_a_preset_from_a_file_is_used_and_options_go_before_it(
+    rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path
+) -> None:
+    preset, table = tmp_path / "mine.yaml", tmp_path / "stats.csv"
+    preset.write_text(f"model: {green_bundle}\nreuse: true\n")
+
+    def reasons(*words: str) -> set[str]:
+        done = rtmatte("video", video, tmp_path / "out.mp4", "--preset", preset, "--stats", table, *words)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.startswith("rtmatte: green-people 1.0.0 on OpenVINO")
+        assert done.stderr.splitlines()[0].endswith(f", preset {preset}")
+        with table.open(newline="") as file:
+            return {row["why"] for row in csv.DictReader(file)}
+
+    assert any(why.startswith("reuse") for why in reasons())
+    assert reasons("--no-reuse") == {"refresh: every frame"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--preset", "best"), "best: no such preset; choose quality, balanced, fast, or a file that ends in .yaml"),
+        (("--preset", "missing.yaml"), "missing.yaml: cannot be read (No such file or directory)"),
+        (("--preset", "auto"), "--preset auto chooses the model"),
+        (("--output", "rgba", "--light-wrap", "0.5"), "--light-wrap has no use with rgba output"),
+        (("--bg", "transparent", "--match-colours", "1"), "--match-colours has no use with rgba output"),
+        (("--bg", "transparent", "--output", "alpha"), "a transparent background has no use with alpha output"),
+        (("--bg", "transparent"), ".mp4"),
+    ],
+)
+def test_options_that_contradict_each_other_are_told_in_one_line(
+    rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = rtmatte("video", video, tmp_path / "out.mp4", *words, "--model", green_bundle)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4"]
+
+
+def test_a_transparent_background_is_rgba_output(
+    rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path
+) -> None:
+    words = ("--bg", "transparent", "--no-audio", "--model", green_bundle)
+    done = rtmatte("video", video, f"{tmp_path}/frames/", *words)
+    assert done.returncode == 0, done.stderr
+    bgra = cv2.imread(str(sorted((tmp_path / "frames").iterdir())[7]), cv2.IMREAD_UNCHANGED)
+    assert bgra[INSIDE][3] == 255
+    assert bgra[OUTSIDE].tolist() == [0, 0, 0, 0]
+
+
+def test_light_and_colours_of_the_background_reach_the_person_and_nothing_else(
+    rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path
+) -> None:
+    def picture(*words: object) -> NDArray[np.int16]:
+        out = tmp_path / "out.mkv"
+        done = rtmatte("video", video, out, "--bg", "#F0F0FF", "--crf", 1, "--model", green_bundle, *words)
+        assert done.returncode == 0, done.stderr
+        return pictures_of(out)[7].astype(np.int16)
+
+    rim = (48, 64 + 32)  # the ball has a radius of 32 pixels
+    plain, wrapped, matched = picture(), picture("--light-wrap", 1), picture("--match-colours", 1)
+    assert (wrapped[rim] - plain[rim]).max() > 20
+    assert np.abs(wrapped[INSIDE] - plain[INSIDE]).max() <= 4
+    assert matched[INSIDE].sum() > plain[INSIDE].sum() + 30
+    for changed in (wrapped, matched):
+        assert np.abs(changed[OUTSIDE] - plain[OUTSIDE]).max() <= 4
+
+
+def test_a_background_that_is_replaced_under_way_is_shown_from_then_on(
+    rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beach = tmp_path / "beach.png"
+    cv2.imwrite(str(beach), np.full((96, 128, 3), 60, np.uint8))
+    looks: list[int] = []
+
+    class ReplacedUnderWay(ReloadingBackground):
+        def look(self) -> None:
+            looks.append(1)
+            if len(looks) == 5:
+                cv2.imwrite(str(beach), np.full((96, 128, 3), 180, np.uint8))
+            super().look()
+
+    monkeypatch.setattr("realtime_matting.compositing.reloading._EVERY", 0.0)
+    monkeypatch.setattr("realtime_matting.cli.job.ReloadingBackground", ReplacedUnderWay)
+    out = tmp_path / "out.mp4"
+    assert rtmatte("video", video, out, "--bg", beach, "--model", green_bundle).returncode == 0
+    levels = [round(float(picture[OUTSIDE].mean()) / 60) for picture in pictures_of(out)]
+    assert levels == [1] * 5 + [3] * 10
 
 
 def test_the_statistics_can_be_a_picture(rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path) -> None:

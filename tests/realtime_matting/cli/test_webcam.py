@@ -35,6 +35,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     return folder
 
 
@@ -97,6 +98,27 @@ def test_without_an_output_it_is_only_measured_and_nothing_is_left(
     assert list((tmp_path / "own").iterdir()) == []
 
 
+def test_a_preset_of_ones_own_is_used_and_ctl_changes_to_another(
+    green_bundle: Path, video: Path, tmp_path: Path, rtmatte: Rtmatte
+) -> None:
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(f"model: {green_bundle}\nreuse: true\nlight_wrap: 0.5\n")
+    with running("--camera", video, "--bg", "#C00000", "--output", "none", "--preset", preset) as process:
+        give_up = time.monotonic() + TIMEOUT
+        while json.loads(rtmatte("ctl", "status").stdout or '{"shown": 0}')["shown"] == 0:
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+        assert json.loads(rtmatte("ctl", "status").stdout)["preset"] == str(preset)
+        assert rtmatte("ctl", "preset", "fast").returncode == 0
+        status = json.loads(rtmatte("ctl", "status").stdout)
+        assert (status["preset"], status["auto"]) == ("fast", False)
+        refused = rtmatte("ctl", "preset", "best")
+        assert refused.stderr == f"rtmatte: best: no such preset; choose auto, {preset}, quality, balanced, fast\n"
+        assert rtmatte("ctl", "quit").returncode == 0
+        _, said = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0, said
+
+
 def test_size_and_rate_are_those_asked_for(rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mkv"
     words = ("--camera", video, "--size", "64x64", "--fps", 10, "--output", out, "--model", green_bundle)
@@ -139,6 +161,8 @@ def test_a_profile_gives_what_the_command_line_does_not(
         (("--camera", "{video}", "--output", "{video}"), 2, "is also the input"),
         (("--camera", "{video}", "--bg", "beach.jpg"), 2, "'beach.jpg': not a background"),
         (("--camera", "{video}", "--output", "none", "--preset", "best"), 2, "preset 'best'"),
+        (("--camera", "{video}", "--output", "none", "--preset", "mine.yaml"), 2, "mine.yaml: cannot be read"),
+        (("--camera", "{video}", "--bg", "transparent"), 2, "a transparent background is for files"),
         (("--camera", "{video}", "--size", "huge"), 2, "size 'huge': is not WIDTHxHEIGHT"),
         (("--use", "work"), 2, "has no profile work"),
         (("--camera", "http://127.0.0.1:9/"), 1, "cannot be opened"),

@@ -1,0 +1,26 @@
+"""From a preset to what does its work."""
+
+from realtime_matting.engines import EngineName
+from realtime_matting.look import Look
+from realtime_matting.matting.matter import Matter
+from realtime_matting.presets.preset import Preset
+from realtime_matting.profiling import Profile
+
+
+def open_matter(
+    preset: Preset, *, engine: EngineName = "auto", threads: int | None = None, profile: Profile | None = None
+) -> Matter:
+    """The matter of a preset; see ``Matter`` for the arguments and what is raised."""
+    return Matter(
+        preset.model,
+        engine=engine,
+        threads=threads,
+        profile=profile,
+        foreground=preset.foreground == "estimate",
+        reuse=preset.reuse,
+    )
+
+
+def look_of(preset: Preset) -> Look:
+    """The look of a preset, for one stream."""
+    return Look(preset.light_wrap, preset.match_colours)
