@@ -1,8 +1,8 @@
-"""Source → matter → output picture → sink, every frame, with the three kinds of work overlapped.
+"""Source → matter → output picture → sink, every frame, with the four kinds of work overlapped.
 
-Decoding and encoding run in a thread each, matting in the caller's; all three spend their time in native code that
-frees the interpreter lock, so they share the cores. Two short bounded queues lie between them: the memory in use does
-not depend on the length of the video.
+Decoding, the networks and encoding run in a thread each, what is done at the frame's own size in the caller's; all
+four spend their time in native code that frees the interpreter lock, so they share the cores. Short bounded queues lie
+between them: the memory in use does not depend on the length of the video.
 """
 
 import threading
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ from realtime_matting.sinks.base import Kind, Sink
 
 _QUEUE_FRAMES = 2
 """Enough to ride out one slow frame on either side; at 1280x720 each costs 2.6 MiB."""
+_QUEUE_DRAFTS = 1
 
 
 class MatteLike(Protocol):
@@ -37,16 +38,21 @@ class MatteLike(Protocol):
     def foreground(self) -> NDArray[np.uint8]: ...
 
 
+D = TypeVar("D")
 MatteFunction = Callable[[NDArray[np.uint8]], MatteLike]
 PictureFunction = Callable[[Frame, MatteLike], NDArray[np.uint8]]
 
 
 @runtime_checkable
-class LookingAhead(Protocol):
-    """A matter that can wait for the next frame before it says what it makes of one; as `Matter` does."""
+class InTwoSteps(Protocol[D]):
+    """A matter whose networks can work on a frame while the one before is brought to its own size; as `Matter` does."""
 
-    def stream(self, frames: Iterable[Frame], *, delay: int) -> Iterable[tuple[Frame, MatteLike]]:
-        """Frames, each with its matte, in order, ``delay`` frames late."""
+    def drafts(self, frames: Iterable[Frame], *, delay: int) -> Iterator[tuple[Frame, D]]:
+        """Frames, each with what the networks say, in order, ``delay`` frames late."""
+        ...
+
+    def finish(self, frame: Frame, draft: D) -> MatteLike:
+        """The matte of a frame; called in another thread."""
         ...
 
 
@@ -137,8 +143,9 @@ def run_offline(
 
     Args:
         source: frames in presentation order; read in a thread of its own.
-        matter: the matte of an RGB picture; called in the caller's thread; its arrays need to stay as they are until
-            its next call only. With a ``delay`` it must be one that looks ahead (see `LookingAhead`).
+        matter: the matte of an RGB picture. One that works in two steps (see `InTwoSteps`) does the first in a thread
+            of its own and the second in the caller's, as any other does all; with a ``delay`` it must be such a one.
+            A matte's arrays need to stay as they are until the next only.
         picture: see ``output_picture``; it returns an array of its own each time.
         sink: written to in a thread of its own.
         delay: how many frames the matter may look ahead of the one it mattes. Every picture is made of a frame and of
@@ -150,9 +157,9 @@ def run_offline(
 
     Raises:
         ValueError: a delay, and a matter that cannot look ahead.
-        Whatever source, matter, picture or sink raised, once, after both threads have ended.
+        Whatever source, matter, picture or sink raised, once, after all threads have ended.
     """
-    if delay and not isinstance(matter, LookingAhead):
+    if delay and not isinstance(matter, InTwoSteps):
         raise ValueError("this matter takes one frame at a time; leave the delay out")
     cv2.setNumThreads(1)
     profile = profile or Profile()
@@ -161,17 +168,24 @@ def run_offline(
     exhausted, cut_short = threading.Event(), threading.Event()
     decoded: Channel[Frame] = Channel(_QUEUE_FRAMES)
     pictures: Channel[tuple[NDArray[np.uint8], Frame]] = Channel(_QUEUE_FRAMES)
+    drafts: Channel[tuple[Frame, object]] = Channel(_QUEUE_DRAFTS)
     threads = [
         threading.Thread(target=_decode, args=(source, decoded, profile, stop, exhausted), daemon=True),
         threading.Thread(target=_encode, args=(sink, pictures, profile), daemon=True),
     ]
+    begun = _until(stop, decoded, cut_short)
+    if isinstance(matter, InTwoSteps):
+        threads.append(threading.Thread(target=_draft, args=(matter, begun, delay, drafts), daemon=True))
+        mattes = _finished(matter, drafts)
+    else:
+        mattes = ((frame, matter(frame.rgb)) for frame in begun)
     frames = 0
     complete = False
     start = time.perf_counter()
     for thread in threads:
         thread.start()
     try:
-        for frame, matte in _matted(_until(stop, decoded, cut_short), matter, delay):
+        for frame, matte in mattes:
             with profile.stage("composite"):
                 ready = picture(frame, matte)
             if not pictures.put((ready, frame)):
@@ -187,6 +201,7 @@ def run_offline(
         raise
     finally:
         decoded.cancel()
+        drafts.cancel()
         for thread in threads:
             thread.join()
     pictures.raise_error()
@@ -215,10 +230,21 @@ def _until(stop: threading.Event, decoded: Channel[Frame], cut_short: threading.
         yield frame
 
 
-def _matted(frames: Iterator[Frame], matter: MatteFunction, delay: int) -> Iterable[tuple[Frame, MatteLike]]:
-    if delay and isinstance(matter, LookingAhead):
-        return matter.stream(frames, delay=delay)
-    return ((frame, matter(frame.rgb)) for frame in frames)
+def _draft(matter: InTwoSteps[D], frames: Iterator[Frame], delay: int, drafts: Channel[tuple[Frame, D]]) -> None:
+    """Thread: the networks' part of each frame, until there are no more frames or nobody takes drafts any more."""
+    try:
+        for draft in matter.drafts(frames, delay=delay):
+            if not drafts.put(draft):
+                break
+    except BaseException as error:
+        drafts.cancel(error)
+    else:
+        drafts.close()
+
+
+def _finished(matter: InTwoSteps[D], drafts: Channel[tuple[Frame, D]]) -> Iterator[tuple[Frame, MatteLike]]:
+    for frame, draft in drafts:
+        yield frame, matter.finish(frame, draft)
 
 
 def _decode(

@@ -5,18 +5,37 @@ import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
+NEARLY = 0.9
+"""Of the size wanted: a picture so large has next to all that a larger one has, and is enlarged to it."""
 
-def reduced(picture: MatLike, height: int, width: int) -> NDArray[np.float32]:
-    """Area filter to a smaller size. Halving is several times faster than other reductions, so it comes first.
+
+def shrunk(picture: MatLike, height: int, width: int) -> MatLike:
+    """Exact halves down to about the size wanted, then linear interpolation.
+
+    1280×720 to 672×378, one core: area filter 3.1 ms, this 0.4. On 61 composites, with shm-balanced: MAD 0.998 and
+    edge MAD 0.999 of what they are with the area filter as the networks' input, 0.99 as the guide of the guided filter.
+    Without halving, linear interpolation skips parts of pixels: 1.008 in the guided filter.
 
     Args:
         picture: uint8 or float32 (H, W) or (H, W, C).
 
     Returns:
-        float32 (height, width) or (height, width, C), values as in the picture.
+        (height, width) or (height, width, C) of the same dtype; the picture itself where it has that size.
     """
     full_height, full_width = picture.shape[:2]
-    while full_height % 2 == full_width % 2 == 0 and full_height >= 4 * height and full_width >= 4 * width:
+    while (
+        full_height % 2 == full_width % 2 == 0
+        and full_height >= 2 * NEARLY * height
+        and full_width >= 2 * NEARLY * width
+    ):
         full_height, full_width = full_height // 2, full_width // 2
         picture = cv2.resize(picture, (full_width, full_height), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    if (full_height, full_width) == (height, width):
+        return picture
+    skips = full_height > 2 * height or full_width > 2 * width  # an odd side
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if skips else cv2.INTER_LINEAR)
+
+
+def reduced(picture: MatLike, height: int, width: int) -> NDArray[np.float32]:
+    """`shrunk`, as float32, values as in the picture."""
+    return np.asarray(shrunk(picture, height, width), np.float32)

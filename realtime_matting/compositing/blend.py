@@ -48,6 +48,9 @@ def composite(foreground: Rgb, alpha: NDArray[np.float32], background: Rgb, out:
 
 def _blend(foreground: Rgb, alpha: NDArray[np.float32], background: Rgb, out: Rgb) -> None:
     """B + α(F − B), which is exact for α of 0 and 1, into `out`."""
-    difference = np.subtract(foreground, background, dtype=np.float32)
-    difference *= np.asarray(cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), np.float32)
-    cv2.add(difference, background, dst=out, dtype=cv2.CV_8U)
+    behind = background.astype(np.float32)
+    blended = foreground.astype(np.float32)
+    blended -= behind
+    blended *= np.asarray(cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), np.float32)
+    blended += behind
+    cv2.convertScaleAbs(blended, dst=out)  # rounds to the nearest

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime_matting.allocator import keep_freed_memory
 from realtime_matting.defaults import DEFAULT_MODEL
 from realtime_matting.engines import EngineName, Precision
 from realtime_matting.errors import InputError
@@ -21,7 +22,6 @@ from realtime_matting.matting.foreground import blur_fusion
 from realtime_matting.matting.networks import BAND, Networks, network_input, pad, resize
 from realtime_matting.matting.refine import fast_guided_filter
 from realtime_matting.matting.stream import Draft, Stream, draft_of_still
-from realtime_matting.matting.trimap import trimap_picture
 from realtime_matting.models.registry import find_bundle
 from realtime_matting.profiling import Profile
 
@@ -63,6 +63,7 @@ class Matter:
         matte.alpha                      # float32 (H, W)
 
     For pictures that are no stream, call `reset` before each. Not for several threads at once: one object, one stream.
+    The first one made has the C library keep freed memory (see `keep_freed_memory`).
 
     Args:
         model: name of a built-in bundle, or a bundle's folder.
@@ -90,6 +91,7 @@ class Matter:
         foreground: bool = True,
         reuse: bool = False,
     ) -> None:
+        keep_freed_memory()
         self.bundle = find_bundle(model)
         self.profile = profile or Profile()
         self._estimate_foreground = foreground
@@ -123,24 +125,38 @@ class Matter:
             ValueError: another delay.
             InputError, EngineError: as for a call.
         """
+        return ((frame, self.finish(frame, draft)) for frame, draft in self.drafts(frames, delay=delay))
+
+    def drafts(self, frames: Iterable[Frame], *, delay: int = 0) -> Iterator[tuple[Frame, Draft]]:
+        """The networks' part of `stream`, for those who call `finish` in another thread meanwhile.
+
+        Args, raises: as for `stream`.
+        """
         if delay not in (0, 1):
             raise ValueError(f"the delay is 0 or 1 frames, not {delay}")
+        return self._drafts(frames, delay)
+
+    def _drafts(self, frames: Iterable[Frame], delay: int) -> Iterator[tuple[Frame, Draft]]:
         waiting: tuple[Frame, Draft] | None = None
         for frame in frames:
-            draft = self._draft(frame.rgb)
+            draft = self._draft(frame.rgb, ahead=delay > 0)
             if waiting is not None:
                 if self._stream is not None:
                     with self._stage("stability", waiting[1]):
                         self._stream.look_back(waiting[1], draft)
-                yield waiting[0], self._finish(waiting[0].rgb, waiting[1])
+                yield waiting
             waiting = frame, draft
             if not delay:
                 waiting = None
-                yield frame, self._finish(frame.rgb, draft)
+                yield frame, draft
         if waiting is not None:
-            yield waiting[0], self._finish(waiting[0].rgb, waiting[1])
+            yield waiting
 
-    def _draft(self, rgb: NDArray[np.uint8]) -> Draft:
+    def finish(self, frame: Frame, draft: Draft) -> Matte:
+        """The matte of a frame and its own draft. May be called in another thread than `drafts` is iterated in."""
+        return self._finish(frame.rgb, draft)
+
+    def _draft(self, rgb: NDArray[np.uint8], *, ahead: bool = False) -> Draft:
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
             raise InputError(f"a frame is uint8 (H, W, 3) RGB, not {rgb.dtype} {rgb.shape}; convert it first")
         if min(rgb.shape[:2]) < SMALLEST_SIDE:
@@ -151,7 +167,7 @@ class Matter:
             return draft_of_still(self._networks, rgb, self._stage)
         if self._stream is None or self._stream.frame_shape != rgb.shape:
             self._stream = Stream(self._networks, rgb.shape)
-        return self._stream.draft(rgb, self._stage)
+        return self._stream.draft(rgb, self._stage, ahead=ahead)
 
     def _finish(self, rgb: NDArray[np.uint8], draft: Draft) -> Matte:
         """From the networks' size to the frame's own."""
@@ -164,7 +180,7 @@ class Matter:
                 alpha = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA), np.float32)
         with self._stage("foreground", draft):
             foreground = blur_fusion(rgb, alpha) if self._estimate_foreground else rgb
-        trimap = trimap_picture(draft.probabilities, width, height)
+        trimap = np.asarray(cv2.resize(draft.trimap, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
         return Matte(alpha, foreground, trimap, draft.why, draft.band, draft.matted, draft.milliseconds)
 
     @contextmanager

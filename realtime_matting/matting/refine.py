@@ -8,12 +8,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime_matting.tiles import bands, hull, units, upsampled
+from realtime_matting.resampling import shrunk
+from realtime_matting.tiles import bands, hull, units
 
 Alpha = NDArray[np.float32]
 Rgb = NDArray[np.uint8]
+Planes = NDArray[np.float32]
 
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+# The guide: luminance (ITU-R BT.601), half of red − blue around 128, and 255, by which the offset is multiplied.
+_GUIDE = np.array([[0.299, 0.587, 0.114, 0], [0.5, 0, -0.5, 128], [0, 0, 0, 255]], np.float32)
 _SUM = np.ones((1, 3), np.float32)
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 # Rows of a band and columns of a cell in the small alpha: a band's planes stay in the processor's cache, and neither
@@ -49,30 +52,43 @@ def fast_guided_filter(
     if small[0] > full[0] or small[1] > full[1]:
         raise ValueError(f"the alpha {small} must not be larger than the guide {full}")
     if guide_small is None:
-        guide_small = np.asarray(cv2.resize(guide, small[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        guide_small = np.asarray(shrunk(guide, *small), np.uint8)
     elif guide_small.shape[:2] != small:
         raise ValueError(f"guide_small {guide_small.shape[:2]} must be of the alpha's size {small}")
 
     alpha = np.asarray(cv2.resize(alpha_small, full[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
     unit = units(small, full)
     for areas in bands(_unknown(alpha_small), unit, _BAND, _CELL):
-        # Two box filters in a row need two radii around the areas, the interpolation one unit.
-        source = hull(areas).grown(unit[0] + 2 * radius, unit[1] + 2 * radius, small)
-        slope, offset = _coefficients(guide_small[source.slices()], alpha_small[source.slices()], radius, eps)
+        # Interpolation looks one pixel around the areas, two box filters in a row two radii around that.
+        inner = hull(areas).grown(1, 1, small)
+        source = inner.grown(2 * radius, 2 * radius, small)
+        found = _coefficients(guide_small[source.slices()], alpha_small[source.slices()], radius, eps)
+        # A part can be enlarged on its own only from unit to unit; what is filled up with zeros is cut off again.
+        outer = hull(areas).grown(*unit, small)
+        planes = np.zeros((outer.bottom - outer.top, outer.right - outer.left, 3), np.float32)
+        planes[inner.slices(outer)] = found[inner.slices(source)]
+        outer_full = outer.scaled(small, full)
+        size = outer_full.right - outer_full.left, outer_full.bottom - outer_full.top
+        planes = np.asarray(cv2.resize(planes, size, interpolation=cv2.INTER_LINEAR), np.float32)
         for area in areas:
-            here = area.scaled(small, full).slices()
-            slope_here = upsampled(slope, source, area, small, full)
-            offset_here = upsampled(offset, source, area, small, full)
-            _filter(guide[here], slope_here, offset_here, alpha[here])
+            area_full = area.scaled(small, full)
+            here = area_full.slices()
+            _filter(guide[here], planes[area_full.slices(outer_full)], alpha[here])
     return alpha
 
 
-def _filter(guide: Rgb, slope: Alpha, offset: Alpha, alpha: Alpha) -> None:
-    """Replace the alphas between 0 and 1 by slope · guide + offset, in place."""
-    filtered = cv2.transform(cv2.multiply(slope, guide, dtype=cv2.CV_32F), _SUM)
-    cv2.add(filtered, offset, dst=filtered)
+def _filter(guide: Rgb, coefficients: Planes, alpha: Alpha) -> None:
+    """Replace the alphas between 0 and 1 by the sum of coefficients · guide, in place."""
+    terms = _guide_planes(guide)
+    terms *= coefficients
+    filtered = cv2.transform(terms, _SUM)
     np.clip(filtered, 0, 1, out=filtered)
-    np.copyto(alpha, filtered, where=(alpha > 0) & (alpha < 1))
+    soft = (alpha > 0) & (alpha < 1)
+    cv2.copyTo(filtered, soft.view(np.uint8), alpha)
+
+
+def _guide_planes(rgb: Rgb) -> Planes:
+    return cv2.transform(rgb, _GUIDE).astype(np.float32)
 
 
 def _unknown(alpha: Alpha) -> NDArray[np.uint8]:
@@ -82,31 +98,39 @@ def _unknown(alpha: Alpha) -> NDArray[np.uint8]:
     return np.asarray(cv2.bitwise_and(above_zero, below_one), np.uint8)
 
 
-def _coefficients(guide: Rgb, alpha: Alpha, radius: int, eps: float) -> tuple[Alpha, Alpha]:
-    """Slope (h, w, 3) and offset (h, w) of alpha over RGB in [0, 255], averaged over the windows a pixel is in.
+def _coefficients(guide: Rgb, alpha: Alpha, radius: int, eps: float) -> Planes:
+    """What the three guide planes are multiplied by, averaged over the windows a pixel is in: float32 (h, w, 3).
 
     Each window solves (Σ + εE)·a = cov(I, α), b = mean(α) − a·mean(I) (He et al. 2013, TPAMI, section 3.4, colour
-    guide), here for the two planes y, luminance, and c, red − blue.
+    guide), here for the two planes y, luminance, and c, half of red − blue.
     """
-    red, green, blue = cv2.split(guide.astype(np.float32))
-    y, c = _LUMINANCE[0] * red + _LUMINANCE[1] * green + _LUMINANCE[2] * blue, red - blue
-    mean_y, mean_c, mean_alpha = _mean(y, radius), _mean(c, radius), _mean(alpha, radius)
+    y, c, scratch = (np.asarray(plane, np.float32) for plane in cv2.split(_guide_planes(guide)))
+
+    def mean(plane: NDArray[np.floating]) -> Planes:
+        side = 2 * radius + 1
+        return np.asarray(cv2.blur(plane, (side, side), borderType=cv2.BORDER_REPLICATE), np.float32)
+
+    def covariance(a: Planes, b: Planes, mean_a: Planes, mean_b: Planes) -> Planes:
+        product = mean(np.multiply(a, b, out=scratch))
+        product -= np.multiply(mean_a, mean_b, out=scratch)
+        return product
+
+    mean_y, mean_c, offset = mean(y), mean(c), mean(alpha)
     smoothness = np.float32(eps * 255**2)
-    yy = _mean(y * y, radius) - mean_y * mean_y + smoothness
-    yc = _mean(y * c, radius) - mean_y * mean_c
-    cc = _mean(c * c, radius) - mean_c * mean_c + smoothness
-    y_alpha = _mean(y * alpha, radius) - mean_y * mean_alpha
-    c_alpha = _mean(c * alpha, radius) - mean_c * mean_alpha
+    yy = covariance(y, y, mean_y, mean_y)
+    yy += smoothness
+    yc = covariance(y, c, mean_y, mean_c)
+    cc = covariance(c, c, mean_c, mean_c)
+    cc += smoothness / 4  # of half the difference
+    slope_y, slope_c = covariance(y, alpha, mean_y, offset), covariance(c, alpha, mean_c, offset)
 
     ratio = yc / yy
-    slope_c = (c_alpha - ratio * y_alpha) / (cc - ratio * yc)
-    slope_y = (y_alpha - yc * slope_c) / yy
-    offset = mean_alpha - slope_y * mean_y - slope_c * mean_c
-    by_y, by_c = _mean(slope_y, radius), _mean(slope_c, radius)
-    slope = cv2.merge([_LUMINANCE[0] * by_y + by_c, _LUMINANCE[1] * by_y, _LUMINANCE[2] * by_y - by_c])
-    return np.asarray(slope, np.float32), _mean(offset, radius)
-
-
-def _mean(plane: NDArray[np.floating], radius: int) -> Alpha:
-    side = 2 * radius + 1
-    return np.asarray(cv2.blur(plane, (side, side), borderType=cv2.BORDER_REPLICATE), np.float32)
+    slope_c -= np.multiply(ratio, slope_y, out=scratch)
+    cc -= np.multiply(ratio, yc, out=scratch)
+    slope_c /= cc
+    slope_y -= np.multiply(yc, slope_c, out=scratch)
+    slope_y /= yy
+    offset -= np.multiply(slope_y, mean_y, out=scratch)
+    offset -= np.multiply(slope_c, mean_c, out=scratch)
+    offset *= np.float32(1 / 255)
+    return mean(np.asarray(cv2.merge([slope_y, slope_c, offset]), np.float32))

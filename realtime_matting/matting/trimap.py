@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
-_LEVELS = np.array([BACKGROUND, UNKNOWN, FOREGROUND], np.uint8)
 
 
 def resize_probabilities(probabilities: FloatArray, width: int, height: int) -> FloatArray:
@@ -20,7 +19,10 @@ def resize_probabilities(probabilities: FloatArray, width: int, height: int) -> 
 
 def trimap_picture(probabilities: FloatArray, width: int, height: int) -> NDArray[np.uint8]:
     """The likeliest class of each pixel, at frame size: uint8 (height, width), 0, 128 or 255."""
-    levels = _LEVELS[probabilities.argmax(axis=0)]
+    background, unknown, foreground = probabilities
+    # Comparisons are several times faster than argmax over three planes.
+    levels = np.where(foreground > background, np.uint8(FOREGROUND), np.uint8(BACKGROUND))
+    levels[(unknown > background) & (unknown >= foreground)] = UNKNOWN
     return np.asarray(cv2.resize(levels, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 

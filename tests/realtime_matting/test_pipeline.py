@@ -161,6 +161,25 @@ def test_only_a_few_frames_are_in_memory_however_slow_the_sink() -> None:
     assert max(ahead) <= 7
 
 
+def test_a_matter_in_two_steps_holds_two_frames_more_at_most() -> None:
+    taken: list[int] = []
+
+    class Slow(Recorder):
+        def write(self, image: NDArray[np.uint8], frame: Frame) -> None:
+            super().write(image, frame)
+            taken.append(max(decoded) - frame.index)
+
+    decoded: list[int] = []
+
+    def counting_frames() -> Iterator[Frame]:
+        for frame in frames(40):
+            decoded.append(frame.index)
+            yield frame
+
+    run_offline(counting_frames(), LateGrey(), output_picture("alpha"), Slow(seconds=0.002))
+    assert max(taken) <= 9
+
+
 def test_an_error_of_the_source_is_raised_once_in_the_caller() -> None:
     def broken() -> Iterator[Frame]:
         yield from frames(3)
@@ -241,26 +260,35 @@ def test_stop_after_the_last_frame_leaves_a_complete_file() -> None:
     assert (report.frames, report.stopped_early, sink.finished_early) == (5, False, 0)
 
 
-class LateLeftHalf:
-    """`left_half`, one frame late; its alpha holds the grey of the frame it was made for."""
+class LateGrey:
+    """A matter in two steps, ``delay`` frames late; its alpha holds the grey of the frame it was made for."""
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
 
     def __call__(self, rgb: NDArray[np.uint8]) -> LeftHalf:
-        return LeftHalf(np.full(rgb.shape[:2], rgb[0, 0, 0] / 255, np.float32), rgb)
+        raise AssertionError("a matter in two steps is not called in one")
 
-    def stream(self, frames: Iterable[Frame], *, delay: int) -> Iterator[tuple[Frame, LeftHalf]]:
+    def drafts(self, frames: Iterable[Frame], *, delay: int) -> Iterator[tuple[Frame, float]]:
         waiting: deque[Frame] = deque()
         for frame in frames:
+            self.threads.add(threading.get_ident())
             waiting.append(frame)
             if len(waiting) > delay:
                 shown = waiting.popleft()
-                yield shown, self(shown.rgb)
-        yield from ((frame, self(frame.rgb)) for frame in waiting)
+                yield shown, shown.rgb[0, 0, 0] / 255
+        yield from ((frame, frame.rgb[0, 0, 0] / 255) for frame in waiting)
+
+    def finish(self, frame: Frame, draft: float) -> LeftHalf:
+        self.threads.add(threading.get_ident())
+        return LeftHalf(np.full(frame.rgb.shape[:2], draft, np.float32), frame.rgb)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 20])
-def test_with_a_delay_every_picture_is_made_of_a_frame_and_its_own_matte(count: int) -> None:
+@pytest.mark.parametrize("delay", [0, 1])
+def test_every_picture_is_made_of_a_frame_and_its_own_matte(count: int, delay: int) -> None:
     sink = Recorder()
-    report = run_offline(frames(count), LateLeftHalf(), output_picture("alpha"), sink, delay=1)
+    report = run_offline(frames(count), LateGrey(), output_picture("alpha"), sink, delay=delay)
     assert [frame.index for _, frame in sink.written] == list(range(count))
     assert all(image[0, 0] == frame.index for image, frame in sink.written)
     assert (report.frames, report.stopped_early) == (count, False)
@@ -275,10 +303,46 @@ def test_stop_with_a_delay_writes_the_frame_that_waits() -> None:
             stop.set()
 
     picture = output_picture("alpha")
-    report = run_offline(frames(1000), LateLeftHalf(), picture, sink, delay=1, progress=stop_after_five, stop=stop)
+    report = run_offline(frames(1000), LateGrey(), picture, sink, delay=1, progress=stop_after_five, stop=stop)
     assert report.stopped_early
-    assert [frame.index for _, frame in sink.written] == [0, 1, 2, 3, 4, 5]
+    # Five, what the networks have done or begun by then, and the frame that waits for its next.
+    assert 6 <= report.frames <= 9
+    assert [frame.index for _, frame in sink.written] == list(range(report.frames))
     assert sink.finished_early == 1
+
+
+def test_the_networks_work_in_a_thread_of_their_own_beside_the_callers() -> None:
+    matter = LateGrey()
+    run_offline(frames(5), matter, output_picture("alpha"), Recorder())
+    assert len(matter.threads) == 2
+    assert threading.get_ident() in matter.threads
+
+
+@pytest.mark.parametrize("fails_in", ["drafts", "finish"])
+def test_an_error_of_either_step_is_raised_once_in_the_caller(fails_in: str) -> None:
+    class Broken(LateGrey):
+        def drafts(self, frames: Iterable[Frame], *, delay: int) -> Iterator[tuple[Frame, float]]:
+            for frame, draft in super().drafts(frames, delay=delay):
+                if fails_in == "drafts" and frame.index == 3:
+                    raise ValueError("the network fell over")
+                yield frame, draft
+
+        def finish(self, frame: Frame, draft: float) -> LeftHalf:
+            if fails_in == "finish" and frame.index == 3:
+                raise ValueError("the network fell over")
+            return super().finish(frame, draft)
+
+    with pytest.raises(ValueError, match="fell over"):
+        run_offline(frames(1000), Broken(), output_picture("alpha"), Recorder())
+
+
+def test_an_error_of_the_source_passes_through_both_steps() -> None:
+    def broken() -> Iterator[Frame]:
+        yield from frames(3)
+        raise InputError("the video is broken after frame 3")
+
+    with pytest.raises(InputError, match="broken after frame 3"):
+        run_offline(broken(), LateGrey(), output_picture("alpha"), Recorder())
 
 
 def test_a_delay_needs_a_matter_that_can_wait() -> None:

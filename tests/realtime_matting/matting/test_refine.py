@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from realtime_matting.matting.refine import fast_guided_filter
+from realtime_matting.resampling import shrunk
 
 Alpha = NDArray[np.float32]
 Rgb = NDArray[np.uint8]
@@ -37,7 +38,7 @@ def disc(shape: tuple[int, int], inside: tuple[int, ...], outside: tuple[int, ..
 def guided_by_definition(guide: Rgb, alpha: Alpha, radius: int, eps: float) -> Alpha:
     """The filter written down plainly: whole image, double precision, no parts."""
     shape = alpha.shape
-    small = cv2.resize(guide, shape[::-1], interpolation=cv2.INTER_AREA)
+    small = shrunk(guide, *shape)
 
     def planes(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
         red, green, blue = np.moveaxis(rgb.astype(np.float64) / 255, 2, 0)
@@ -72,7 +73,10 @@ def test_filtering_in_parts_gives_the_whole_image_by_definition(
 ) -> None:
     guide, alpha = picture(full, 1), blobs(small, 2)
     expected = guided_by_definition(guide, alpha, radius, 1e-3)
-    assert np.abs(fast_guided_filter(guide, alpha, radius=radius, eps=1e-3) - expected).max() < 2e-3
+    difference = np.abs(fast_guided_filter(guide, alpha, radius=radius, eps=1e-3) - expected)
+    # The filter rounds its guide to bytes.
+    assert difference.max() < 0.02
+    assert difference.mean() < 1e-3
 
 
 @settings(max_examples=25, deadline=None)
@@ -115,7 +119,7 @@ def test_an_edge_lost_at_low_resolution_comes_back(inside: tuple[int, ...], outs
 
 def test_a_reduced_guide_given_by_the_caller_is_used_as_it_is() -> None:
     guide, alpha = picture((90, 120), 3), blobs((45, 60), 4)
-    reduced = cv2.resize(guide, (60, 45), interpolation=cv2.INTER_AREA)
+    reduced = shrunk(guide, 45, 60)
     refined = fast_guided_filter(guide, alpha)
     np.testing.assert_array_equal(fast_guided_filter(guide, alpha, guide_small=reduced), refined)
     assert not np.array_equal(fast_guided_filter(guide, alpha, guide_small=255 - reduced), refined)
