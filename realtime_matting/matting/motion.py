@@ -1,8 +1,10 @@
 """Where each pixel of a frame was in the frame before, and how much of the picture that does not explain.
 
-DIS optical flow (Kroeger et al. 2016, arXiv 1603.03590) with the settings OpenCV calls ultrafast. Chosen by carrying
-the exact alpha of nine moving sequences (seven rendered clips, a dancer over two backgrounds) at 512×288; the figures
-are MAD·1e3 after 1 frame and after 9, and milliseconds on one busy core:
+DIS optical flow (Kroeger et al. 2016, arXiv 1603.03590) with the settings OpenCV calls ultrafast: patches on a quarter
+of the picture's size, nothing finer. So everything about motion is done on pictures of about 256 pixels, whatever the
+networks' size, and only what is carried is moved at full size, as bytes. Chosen by carrying the exact alpha of nine
+moving sequences (seven rendered clips, a dancer over two backgrounds) at 512×288; the figures are MAD·1e3 after 1 frame
+and after 9, and milliseconds on one busy core:
 
 ==============================  =====  =====  =====
 no motion at all                 13.6   63.8      0
@@ -14,116 +16,193 @@ DIS medium at 512×288             3.9   19.8   30.7
 ==============================  =====  =====  =====
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
-Rgb = NDArray[np.uint8]
+from realtime_matting.resampling import shrunk
 
-# Means over 5 × 5 pixels are compared: a webcam's noise all but vanishes in them, an edge in the wrong place does not.
-_BLUR = (5, 5)
+FloatArray = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+WIDTH = 256
+"""Pixels, about: the width at which motion is looked for."""
+# Of the pyramid: a quarter of the networks' size, where motion pictures are half of that.
+_FINEST = 1
+# Means over 3 × 3 of the small pixels are compared: a webcam's noise all but vanishes in them, a wrong edge does not.
+_BLUR = (3, 3)
 # What is left of noise and of interpolation, in 1/255.
 _NOISE = 8
-# Shorter ways are the estimate's own unrest, and carrying by them would only blur.
-_STILL = 0.3
+# By so much a motion may explain noise better than none, in 1/255.
+_CHANCE = 2
+# Shorter ways, in pixels of the small picture, are the estimate's own unrest; carrying by them would only blur.
+_STILL = 0.15
 # The person's motion is extended outwards in a picture so many times smaller, by two boxes so wide.
-_COARSE, _REACH = 4, 5
-_PER_PIXEL = 4
+_COARSE, _REACH = 2, 5
+# Doubt by way: so much for each pixel of the small picture.
+_PER_PIXEL = 8
+# Mean evidence, in 1/255, that is hardly any.
+_LITTLE = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The places of pixels: ``size`` (width, height) of the small pictures, of ``full_size`` of what is carried.
+
+    ``small`` and ``full``: float32 (h, w, 2), x and y of each pixel.
+    """
+
+    size: tuple[int, int]
+    full_size: tuple[int, int]
+    small: FloatArray
+    full: FloatArray
+
+    @classmethod
+    def of(cls, height: int, width: int) -> "Grid":
+        """For what is carried at this size."""
+        factor = max(1, round(width / WIDTH))
+        size = max(2, width // factor), max(2, height // factor)
+        return cls(size, (width, height), _places(*size), _places(width, height))
+
+    def shrink(self, picture: Bytes) -> Bytes:
+        """uint8 (H, W[, C]) → (h, w[, C]): means."""
+        return np.asarray(cv2.resize(picture, self.size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    def enlarge(self, plane: Bytes) -> Bytes:
+        """uint8 (h, w) → (H, W), bilinear."""
+        return np.asarray(cv2.resize(plane, self.full_size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """From the frame before to this one.
+    """From the frame before to this one, in pictures of the small size (h, w).
 
     Attributes:
-        source: float32 (h, w, 2), x and y of the place in the frame before that each pixel came from.
+        way: float32 (h, w, 2), x and y from each pixel to the place in the frame before that it came from, in pixels.
         unexplained: uint8 (h, w), how much the frame differs from the frame before carried here: the largest
             difference of the three colours beyond noise, in 1/255.
-        camera: (x, y) in pixels, how far the picture as a whole has moved.
-        here: float32 (h, w, 2), x and y of each pixel itself.
+        evidence: uint8 (h, w), how much worse the frame would be explained if nothing had moved, in 1/255: on plain
+            walls and clothes the way is guesswork.
+        camera: (x, y) as shares of width and height, how far the picture as a whole has moved.
+        grid: the places of pixels.
     """
 
-    source: FloatArray
-    unexplained: NDArray[np.uint8]
+    way: FloatArray
+    unexplained: Bytes
+    evidence: Bytes
     camera: tuple[float, float]
-    here: FloatArray
+    grid: Grid
 
-    def with_person(self, person: FloatArray) -> "Motion":
+    def with_person(self, person: Bytes) -> "Motion":
         """The same, but what surrounds the person goes where the person goes.
 
         The band of a trimap lies half on the background, whose own motion would tear it off the outline.
 
         Args:
-            person: float32 (h, w) in [0, 1], where the person is in this frame, about.
+            person: uint8 (h, w), 255 where the person is in this frame, about.
         """
         height, width = person.shape
         small = max(2, width // _COARSE), max(2, height // _COARSE)
-        weight = np.square(cv2.resize(person, small, interpolation=cv2.INTER_AREA))
-        way = cv2.resize(self.source - self.here, small, interpolation=cv2.INTER_AREA)
-        weighted = np.dstack([way * weight[..., None], weight])
+        weight = np.float32(1 / 255) * cv2.resize(person, small, interpolation=cv2.INTER_AREA)
+        weight *= weight
+        way = cv2.resize(self.way, small, interpolation=cv2.INTER_AREA)
+        weighted = cv2.merge([*(plane * weight for plane in cv2.split(way)), weight])
         for _ in range(2):
-            weighted = np.asarray(cv2.blur(weighted, (_REACH, _REACH)), np.float32)
-        mean = weighted[..., :2] / (weighted[..., 2:] + np.float32(1e-4))
-        source = np.asarray(cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-        source += self.here
-        source -= self.source
-        source *= np.clip(2 - 2 * person, 0, 1)[..., None]
-        source += self.source
-        return Motion(source, self.unexplained, self.camera, self.here)
+            weighted = cv2.blur(weighted, (_REACH, _REACH))
+        x, y, total = cv2.split(weighted)
+        total += np.float32(1e-4)
+        mean = cv2.merge([x / total, y / total])
+        mean = cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR)
+        # In the person everything as it is; half way out of it, and farther, the mean.
+        inside = cv2.LUT(person, _INSIDE)
+        blended = cv2.blendLinear(self.way, mean, inside, 1 - inside)
+        return replace(self, way=np.asarray(blended, np.float32))
 
-    def doubt(self) -> NDArray[np.uint8]:
-        """uint8 (h, w): the larger of what is unexplained and of the way, in quarters of a pixel.
+    def doubt(self) -> Bytes:
+        """uint8 (h, w): the larger of what is unexplained and of the way, in quarters of a full pixel.
 
         What comes from far is a little out of place and out of focus, even where the picture looks explained.
         """
-        way = self.source - self.here
-        length = cv2.convertScaleAbs(cv2.magnitude(*cv2.split(way)), alpha=_PER_PIXEL)
+        length = cv2.convertScaleAbs(cv2.magnitude(*cv2.split(self.way)), alpha=_PER_PIXEL)
         return np.asarray(cv2.max(self.unexplained, length), np.uint8)
 
-    def carry(self, planes: FloatArray) -> FloatArray:
-        """What belongs to the frame before, float32 (h, w) or (h, w, C), moved to where it is in this frame."""
-        return np.asarray(_moved(planes, self.source), np.float32)
+    def travel(self, where: Bytes) -> float:
+        """Mean way, a share of the width, where the picture shows it and ``where``, uint8 (h, w), is not 0."""
+        length = cv2.magnitude(*cv2.split(self.way))
+        weighted = cv2.mean(cv2.multiply(self.evidence, length, dtype=cv2.CV_32F), where)[0]
+        return weighted / (cv2.mean(self.evidence, where)[0] + _LITTLE) / self.grid.size[0]
+
+    def carry(self, planes: Bytes) -> Bytes:
+        """What belongs to the frame before moved to where it is in this one: uint8 of the small or of the full size."""
+        if (planes.shape[1], planes.shape[0]) == self.grid.size:
+            return _moved(planes, self.way + self.grid.small)
+        full = self.grid.full_size
+        x, y = cv2.split(self.way)
+        way = cv2.merge([x * np.float32(full[0] / self.grid.size[0]), y * np.float32(full[1] / self.grid.size[1])])
+        source = cv2.resize(way, full, interpolation=cv2.INTER_LINEAR)
+        return _moved(planes, cv2.add(source, self.grid.full, dst=source))
 
 
 class View:
-    """What motion is estimated from: one frame, prepared once. ``rgb`` is uint8 (h, w, 3) and not kept."""
+    """What motion is estimated from: one frame, prepared once. ``rgb``: uint8 (H, W, 3) of any size, not kept."""
 
-    def __init__(self, rgb: Rgb) -> None:
-        self.grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-        self.blurred = cv2.blur(rgb, _BLUR)
+    def __init__(self, rgb: Bytes, grid: Grid) -> None:
+        small = shrunk(rgb, grid.size[1], grid.size[0])
+        self.grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        self.blurred = cv2.blur(small, _BLUR)
 
 
 class MotionEstimator:
-    """Estimates motion between pictures of one size; keeps its work space."""
+    """Estimates motion between pictures of one full size; keeps its work space."""
 
     def __init__(self, height: int, width: int) -> None:
+        self.grid = Grid.of(height, width)
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        y, x = np.indices((height, width), np.float32)
-        self._here = np.dstack([x, y])
+        self._flow.setFinestScale(_FINEST)
         # The way is found in patches of 8 pixels on halved pictures; where there is no room for them, nothing moves.
-        self._too_small = min(height, width) < 32
+        self._too_small = min(self.grid.size) < 32
+
+    def view(self, rgb: Bytes) -> View:
+        """A frame as motion is estimated from."""
+        return View(rgb, self.grid)
 
     def __call__(self, before: View, now: View) -> Motion:
         """The motion from ``before`` to ``now``."""
         if self._too_small:
-            way = np.zeros_like(self._here)
+            way = np.zeros_like(self.grid.small)
         else:
             flow = self._flow.calc(now.grey, before.grey, None)  # type: ignore[call-overload]  # a new array
-            way = np.asarray(flow, np.float32)
-            moving = (cv2.magnitude(*cv2.split(way)) >= _STILL).view(np.uint8)
-            way = np.asarray(cv2.bitwise_and(way, way, mask=moving), np.float32)
-        sparse = way[::8, ::8].reshape(-1, 2)
-        camera = -np.median(sparse, axis=0)
-        way += self._here
-        moved = _moved(before.blurred, way)
-        red, green, blue = cv2.split(cv2.absdiff(now.blurred, moved))
-        unexplained = cv2.subtract(cv2.max(cv2.max(red, green), blue), _NOISE)  # type: ignore[call-overload]  # a number
-        return Motion(way, np.asarray(unexplained, np.uint8), (float(camera[0]), float(camera[1])), self._here)
+            moving = cv2.compare(cv2.magnitude(*cv2.split(flow)), _STILL, cv2.CMP_GE)  # type: ignore[call-overload]
+            way = np.asarray(cv2.bitwise_and(flow, flow, mask=moving), np.float32)
+        camera = -np.median(way[::12, ::12].reshape(-1, 2), axis=0)
+        moved = _moved(before.blurred, way + self.grid.small)
+        difference = _difference(now.blurred, moved)
+        unexplained = cv2.subtract(difference, _NOISE)  # type: ignore[call-overload]  # a number
+        evidence = cv2.subtract(_difference(now.blurred, before.blurred), cv2.add(difference, _CHANCE))  # type: ignore[call-overload]
+        width, height = self.grid.size
+        share = float(camera[0]) / width, float(camera[1]) / height
+        return Motion(way, np.asarray(unexplained, np.uint8), np.asarray(evidence, np.uint8), share, self.grid)
 
 
-def _moved(picture: MatLike, source: FloatArray) -> MatLike:
-    return cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload,no-any-return]  # one map
+_INSIDE = np.clip(2 * np.linspace(0, 1, 256, dtype=np.float32) - 1, 0, 1).reshape(1, 256)
+
+
+def _difference(one: MatLike, other: MatLike) -> MatLike:
+    """The largest of the colours' differences."""
+    red, green, blue = cv2.split(cv2.absdiff(one, other))
+    return cv2.max(cv2.max(red, green), blue)
+
+
+def _places(width: int, height: int) -> FloatArray:
+    y, x = np.indices((height, width), np.float32)
+    return np.dstack([x, y])
+
+
+def _moved(picture: MatLike, source: MatLike) -> Bytes:
+    return np.asarray(
+        cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),  # type: ignore[call-overload]  # one map
+        np.uint8,
+    )

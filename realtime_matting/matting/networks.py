@@ -18,7 +18,8 @@ FloatArray = NDArray[np.float32]
 Picture = TypeVar("Picture", NDArray[np.uint8], NDArray[np.float32])
 # Width of the unknown region that is laid around the matte of a one-step network, as a share of the picture's width.
 BAND = 0.012
-# Tiles in a batch. Per pixel, on one core: the whole frame 1, tiles of 128 pixels one by one 1.3, in a batch 1.05.
+# Tiles in a batch. Per pixel, on two cores, against the whole frame: tiles of 128 pixels 2.1 one by one, 1.5 by twos,
+# 1.25 by fours, 1.15 by eights; tiles of 192 pixels 1.4 and 1.15, but they cover more that nobody asked for.
 _TOGETHER = 4
 
 
@@ -97,25 +98,24 @@ class Networks:
     ) -> list[FloatArray]:
         """The same for areas of one size of a frame that is of the network's own size already.
 
-        Several at a time where the engine takes batches, always as many, for each number would be compiled anew.
+        Several at a time where the engine takes batches: one, two or four, for each number is compiled anew.
         """
         engine, spec = self._engines["matting"], self.roles["matting"]
         together = _TOGETHER if engine.name.startswith("OpenVINO") else 1
+        width, height = spec.working_size(rgb.shape[1], rgb.shape[0])
+        planes = np.empty((6, height, width), np.float32)
+        normalise(pad(rgb, (width, height)), spec, planes[:3])
+        for plane, target in zip(probabilities, planes[3:], strict=True):
+            target[:] = pad(plane, (width, height))
         answers: list[FloatArray] = []
         while len(answers) < len(areas):
             left = len(areas) - len(answers)
-            # One too few is filled up: that costs less than running the rest one by one.
-            size = together if left >= together - 1 else 1
+            # One too few is filled up: that costs less than running the rest by twos and ones.
+            size = together if left >= together - 1 else min(left, together)
             group = areas[len(answers) : len(answers) + size]
-            height, width = group[0].bottom - group[0].top, group[0].right - group[0].left
-            trimaps = np.empty((size, 3, height, width), np.float32)
-            pictures = np.empty_like(trimaps)
-            for index in range(size):
-                area = group[min(index, len(group) - 1)]
-                planes = pad(np.moveaxis(probabilities[(slice(None), *area.slices())], 0, 2), (width, height))
-                trimaps[index] = np.moveaxis(planes, 2, 0)
-                normalise(pad(rgb[area.slices()], (width, height)), spec, pictures[index])
-            alphas = next(iter(engine({"rgb": pictures, "trimap": trimaps}).values()))
+            tiles = [planes[(slice(None), *group[min(index, len(group) - 1)].slices())] for index in range(size)]
+            inputs = {"rgb": np.stack([tile[:3] for tile in tiles]), "trimap": np.stack([tile[3:] for tile in tiles])}
+            alphas = next(iter(engine(inputs).values()))
             answers += [alphas[index, 0].copy() for index in range(len(group))]
         return answers
 

@@ -6,7 +6,7 @@ surroundings and are thrown away, but for those at the picture's border, which k
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from realtime_matting.tiles import Rectangle
 
 FloatArray = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
 
 # In strides. The cost of a tile is that of its outer area, its use that of its core.
 _OUTER, _MARGIN = 8, 1
@@ -91,44 +92,30 @@ class Tiling:
             tiles.append(Tile(outer, Rectangle(*(side * self.stride for side in core))))
         return tiles, left
 
-    def weight(self, tile: Tile) -> FloatArray:
-        """float32 of the tile's size: 1 in the core, falling to 0 over a few pixels outside it."""
-        lines = []
-        for first, last, core_first, core_last, length in (
-            (tile.outer.top, tile.outer.bottom, tile.core.top, tile.core.bottom, self.height),
-            (tile.outer.left, tile.outer.right, tile.core.left, tile.core.right, self.width),
-        ):
-            at = np.arange(first, last, dtype=np.float32) + np.float32(0.5)
-            before = np.full_like(at, np.inf) if core_first == 0 else at - core_first
-            after = np.full_like(at, np.inf) if core_last == length else core_last - at
-            lines.append(np.clip(np.minimum(before, after) / _FEATHER + np.float32(1), 0, 1))
-        return np.asarray(np.outer(*lines), np.float32)
+    def place(self, tile: Tile, answer: FloatArray, picture: Bytes) -> None:
+        """Put the answer for a tile into a picture, fading into what is there already.
 
-
-class Mosaic:
-    """Puts the answers for tiles together; where cores meet, one fades into the other."""
-
-    def __init__(self, tiling: Tiling) -> None:
-        self._tiling = tiling
-        shape = tiling.height, tiling.width
-        self._sum, self._weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-
-    def clear(self) -> None:
-        """Forget all tiles."""
-        self._sum[:] = 0
-        self._weight[:] = 0
-
-    def add(self, tile: Tile, answer: FloatArray) -> None:
-        """``answer``: float32 of the tile's size, or less where the picture was padded at the right and the bottom."""
+        Args:
+            answer: float32 in [0, 1] of the tile's size, or less where the picture was padded at the right and below.
+            picture: uint8 (h, w), the tiled picture's upper left; changed.
+        """
         height, width = answer.shape
-        weight = self._tiling.weight(tile)[:height, :width]
-        here = slice(tile.outer.top, tile.outer.top + height), slice(tile.outer.left, tile.outer.left + width)
-        self._sum[here] += weight * answer
-        self._weight[here] += weight
+        outer, core = tile.outer, tile.core
+        rows = _fade(outer.top, outer.bottom, core.top, core.bottom, self.height)[:height]
+        columns = _fade(outer.left, outer.right, core.left, core.right, self.width)[:width]
+        here = picture[outer.top : outer.top + height, outer.left : outer.left + width]
+        weight = rows[:, None] * columns
+        here[...] = cv2.blendLinear(here, _as_bytes(answer), 1 - weight, weight)
 
-    def over(self, below: FloatArray) -> FloatArray:
-        """The tiles over what is there already, float32 (h, w) of the tiled picture's upper left; a new array."""
-        height, width = below.shape
-        weight = self._weight[:height, :width]
-        mean = self._sum[:height, :width] / np.maximum(weight, np.float32(1e-6))
-        return np.asarray(below + np.minimum(weight, 1) * (mean - below), np.float32)
+
+@lru_cache(maxsize=256)
+def _fade(first: int, last: int, core_first: int, core_last: int, length: int) -> FloatArray:
+    """float32 (last − first,): 1 in the core, falling to 0 within a few pixels, not at the picture's border."""
+    at = np.arange(first, last, dtype=np.float32) + np.float32(0.5)
+    before = np.full_like(at, np.inf) if core_first == 0 else at - core_first
+    after = np.full_like(at, np.inf) if core_last == length else core_last - at
+    return np.asarray(np.clip(np.minimum(before, after) / _FEATHER + np.float32(1), 0, 1), np.float32)
+
+
+def _as_bytes(alpha: FloatArray) -> Bytes:
+    return np.asarray(cv2.convertScaleAbs(alpha, alpha=255.0), np.uint8)

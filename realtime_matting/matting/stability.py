@@ -2,104 +2,94 @@
 
 Networks answer a little differently for every frame, although the person has not changed. Where the picture is the
 frame before, moved, so must the matte be; where it is not, the past has no say.
+
+Everything is done on bytes, 1/255 being finer than what a network says, in operations that fill no float plane.
 """
 
+from typing import Any
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
 
-# Share of the new alpha in the result, where the picture is explained by the motion: at least so much, and this much
+# Share of the new alpha in the result, where the picture is explained by the motion: at least so much, and more
 # where the mattes are far apart, so that an old error is gone at once.
-_LEAST, _FAR = 0.4, 1.0
-_NEAR_DIFFERENCE, _FAR_DIFFERENCE = 0.15, 0.5
-# From so much doubt on, the new alpha alone counts.
-_CHANGED = 4
+_LEAST, _NEAR_DIFFERENCE, _FAR_DIFFERENCE = 0.6, 0.2, 0.65
+# From so much doubt on, in 1/255, the new alpha alone counts.
+_CHANGED = 16
 # Closer than this to 0 and 1 is 0 and 1: a slow decay would leave pixels soft that are not.
 _SNAP = 0.02
-# MODNet (Ke et al. 2022, arXiv 2011.11961, section "one-frame delay") calls alphas within 20 levels of 255 close.
-_CLOSE = 20 / 255
-# Neighbours so far apart do not agree; from so much doubt on, they have no say.
-_APART = 0.25
-_DOUBTFUL = 16
 # Share of the carried trimap in a new one, and the doubt from which on it has none.
-_CARRIED, _LEANING = 0.3, 24
+_CARRIED, _LEANING = 0.5, 48
+# Unexplained differences so small say nothing about which of two neighbours is right.
+_EVEN = 2.0
 
 
-def follow(new: FloatArray, carried: FloatArray, doubt: NDArray[np.uint8]) -> FloatArray:
+def follow(new: Bytes, carried: Bytes, doubt: Bytes) -> Bytes:
     """The new alpha, smoothed by the last one where frame and last alpha agree.
 
     Args:
-        new: float32 (h, w) in [0, 1], of this frame.
-        carried: float32 (h, w), the last result, moved to this frame.
+        new: uint8 (h, w), of this frame.
+        carried: uint8 (h, w), the last result, moved to this frame.
         doubt: uint8 (h, w), see `Motion.doubt`.
 
     Returns:
-        float32 (h, w) in [0, 1], a new array.
+        uint8 (h, w), a new array.
     """
-    change = new - carried
-    share = np.abs(change)
-    share -= np.float32(_NEAR_DIFFERENCE)
-    share *= np.float32((_FAR - _LEAST) / (_FAR_DIFFERENCE - _NEAR_DIFFERENCE))
-    share += np.float32(_LEAST)
-    np.clip(share, _LEAST, _FAR, out=share)
-    np.maximum(share, _distrust(doubt, _CHANGED), out=share)
-    change *= share
-    change += carried
-    return _snapped(change)
+    share = cv2.max(cv2.LUT(cv2.absdiff(new, carried), _FAR), cv2.LUT(doubt, _DISTRUST))
+    return np.asarray(cv2.LUT(_towards(carried, new, np.asarray(share, np.uint8)), _SNAPPED), np.uint8)
 
 
-def lean(probabilities: FloatArray, carried: FloatArray, doubt: NDArray[np.uint8]) -> None:
-    """Let a new trimap lean on the carried one, in place: a refresh is no reason for the outline to jump.
+def lean(planes: Bytes, carried: Bytes, doubt: Bytes) -> Bytes:
+    """Let a new trimap lean on the carried one: a refresh is no reason for the outline to jump.
 
     Args:
-        probabilities: float32 (3, h, w), of the trimap network; changed.
-        carried: float32 (3, h, w), of the frame before, moved to this frame.
+        planes: uint8 (h, w, C), probabilities from the trimap network.
+        carried: uint8 (h, w, C), of the frame before, moved to this frame.
         doubt: uint8 (h, w), see `Motion.doubt`.
     """
-    share = 1 - _distrust(doubt, _LEANING)
-    share *= np.float32(_CARRIED)
-    for new, old in zip(probabilities, carried, strict=True):
-        new += share * (old - new)
+    trust = cv2.LUT(doubt, _LEANS)
+    return np.asarray(cv2.blendLinear(carried, planes, trust, 1 - trust), np.uint8)
 
 
-def between(before: FloatArray, now: FloatArray, after: FloatArray, doubt: NDArray[np.uint8]) -> FloatArray:
-    """The alpha of a frame, seen between its two neighbours.
+def between(before: Bytes, after: Bytes, doubt_before: Bytes, doubt_after: Bytes) -> Bytes:
+    """The alpha of a frame from those of its two neighbours, each moved to it.
 
-    Where the neighbours agree and this one differs from both, it flickers, and their mean is taken (MODNet's one-frame
-    delay); where they are close to it, it is averaged with them; where the picture changes it is left as it is.
+    Where one of the two motions explains the picture better than the other, its neighbour counts for more.
 
     Args:
-        before, after: float32 (h, w), alphas of the neighbouring frames, moved to this one.
-        now: float32 (h, w) in [0, 1], of this frame.
-        doubt: uint8 (h, w), the larger of the two motions' `Motion.doubt`.
+        before, after: uint8 (h, w).
+        doubt_before, doubt_after: uint8 (h', w'), what the motions leave unexplained, at any one size.
 
     Returns:
-        float32 (h, w) in [0, 1], a new array.
+        uint8 (h, w), a new array.
     """
-    neighbours = before + after
-    neighbours *= np.float32(0.5)
-    # 2/3 makes the plain mean of three. All of it, where the neighbours agree and this one is far from both.
-    share = np.abs(now - neighbours)
-    share *= np.float32(1 / (3 * _CLOSE))
-    share += np.float32(1 / 3)
-    np.clip(share, 2 / 3, 1, out=share)
-    apart = np.abs(before - after)
-    apart *= np.float32(1 / _APART)
-    share *= np.clip(np.float32(1.5) - apart, 0, 1)
-    share *= 1 - _distrust(doubt, _DOUBTFUL)
-    neighbours -= now
-    neighbours *= share
-    neighbours += now
-    return _snapped(neighbours)
+    square_before, square_after = (cv2.LUT(cv2.blur(doubt, (5, 5)), _SQUARED) for doubt in (doubt_before, doubt_after))
+    share = cv2.divide(square_after, square_before + square_after)
+    share = cv2.resize(share, (before.shape[1], before.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.LUT(cv2.blendLinear(before, after, share, 1 - share), _SNAPPED), np.uint8)
 
 
-def _distrust(doubt: NDArray[np.uint8], limit: int) -> FloatArray:
-    """0 where there is no doubt, 1 where there is ``limit`` or more: float32 (h, w)."""
-    return np.asarray(np.minimum(doubt, limit) * np.float32(1 / limit), np.float32)
+def _towards(start: Bytes, end: Bytes, share: Bytes) -> Bytes:
+    """``start`` + (``end`` − ``start``) · ``share`` / 255."""
+    up = cv2.multiply(cv2.subtract(end, start), share, scale=1 / 255)
+    down = cv2.multiply(cv2.subtract(start, end), share, scale=1 / 255)
+    return np.asarray(cv2.subtract(cv2.add(start, up), down), np.uint8)
 
 
-def _snapped(alpha: FloatArray) -> FloatArray:
-    alpha[alpha < _SNAP] = 0
-    alpha[alpha > 1 - _SNAP] = 1
-    return alpha
+_LEVELS = np.linspace(0, 1, 256, dtype=np.float32)
+
+
+def _bytes(values: NDArray[np.floating[Any]]) -> Bytes:
+    return np.asarray(np.rint(255 * np.clip(values, 0, 1)), np.uint8)
+
+
+_FAR = _bytes(np.interp(_LEVELS, (_NEAR_DIFFERENCE, _FAR_DIFFERENCE), (_LEAST, 1)))
+_DISTRUST = _bytes(np.arange(256, dtype=np.float32) / _CHANGED)
+_LEANS = (_CARRIED * np.clip(1 - np.arange(256, dtype=np.float32) / _LEANING, 0, 1)).astype(np.float32).reshape(1, 256)
+_SQUARED = np.square(np.arange(256, dtype=np.float32) + np.float32(_EVEN)).reshape(1, 256)
+_SNAPPED = np.arange(256, dtype=np.uint8)
+_SNAPPED[_LEVELS < _SNAP] = 0
+_SNAPPED[_LEVELS > 1 - _SNAP] = 255

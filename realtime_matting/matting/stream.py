@@ -1,4 +1,9 @@
-"""One frame after the other through the networks: what is carried, what is computed anew, and where."""
+"""One frame after the other through the networks: what is carried, what is computed anew, and where.
+
+Seen live, each frame is carried from the one before, and networks run where and when that is not enough. Where one more
+frame may be waited for, only every second one goes through networks at all: the one between is made of its two
+neighbours, moved to it from both sides (`stability.between`), unless too much happens in it.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -6,25 +11,35 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 
-from realtime_matting.matting.fusion import fuse, possible
+from realtime_matting.matting.fusion import fuse
 from realtime_matting.matting.motion import View
 from realtime_matting.matting.networks import Networks, at_size, resize
-from realtime_matting.matting.patches import Mosaic, Tile, Tiling
+from realtime_matting.matting.patches import Tile, Tiling
 from realtime_matting.matting.stability import between, follow, lean
-from realtime_matting.matting.temporal import Carried, TrimapMemory, contradiction, unknown_band
+from realtime_matting.matting.temporal import (
+    Carried,
+    Decision,
+    TrimapMemory,
+    band_share,
+    contradiction,
+    person_of,
+    trimap_of,
+)
+from realtime_matting.matting.trimap import trimap_picture
 
 FloatArray = NDArray[np.float32]
-Rgb = NDArray[np.uint8]
+Bytes = NDArray[np.uint8]
 
 # What there is to gain from the matting network, in pixels of the unknown band: each pixel of it so much a frame, more
 # by each 1/255 that the motion leaves unexplained, and so much where a new trimap says the opposite.
 _PER_FRAME, _PER_DIFFERENCE, _PER_CLASS = 0.1, 0.03, 2.0
 # A tile is worth its while from so many on.
 _WORTH = 250.0
-# Tiles that together cost nearly as much as the whole picture are of no use.
-_MOST = 0.9
+# Tiles of so much of the picture cost as much as the whole of it.
+_MOST = 0.75
 
 
 @dataclass(eq=False)
@@ -33,19 +48,21 @@ class Draft:
 
     Attributes:
         alpha: float32 (h, w) in [0, 1].
-        probabilities: float32 (3, h', w'), class probabilities.
+        trimap: uint8 (h', w'), the likeliest classes: 0 background, 128 unknown, 255 foreground.
         why, band, matted, milliseconds: see `Matte`.
         view: the frame as motion is estimated from; None where nothing is carried.
         carried: what the frame before left.
+        is_between: whether no network has seen the frame, as its neighbours will do.
     """
 
     alpha: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
-    probabilities: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
+    trimap: Bytes = field(default_factory=lambda: np.empty(0, np.uint8))
     why: str = "refresh: every frame"
     band: float = 0.0
     matted: float = 0.0
     view: View | None = None
     carried: Carried | None = None
+    is_between: bool = False
     milliseconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -53,20 +70,21 @@ Stage = Callable[[str, Draft], AbstractContextManager[None]]
 """Times a stage of a draft: ``with stage("matting", draft): …``."""
 
 
-def draft_of_still(networks: Networks, rgb: Rgb, stage: Stage) -> Draft:
+def draft_of_still(networks: Networks, rgb: Bytes, stage: Stage) -> Draft:
     """All networks once, over the whole frame."""
     draft = Draft()
     with stage("trimap", draft):
         small = networks.shrink(rgb)
         probabilities, alpha = networks.trimap(small)
-        size = networks.work_size(rgb.shape[1], rgb.shape[0])
-        draft.probabilities = at_size(probabilities, size)
+        width, height = networks.work_size(rgb.shape[1], rgb.shape[0])
+        probabilities = at_size(probabilities, (width, height))
+        draft.trimap = trimap_picture(probabilities, width, height)
     if alpha is not None and "matting" not in networks.roles:
         draft.alpha = alpha.copy()
         return draft
     with stage("matting", draft):
-        draft.alpha = fuse(draft.probabilities, networks.matting(small, draft.probabilities))
-    draft.band = _share(unknown_band(draft.probabilities))
+        draft.alpha = fuse(probabilities, networks.matting(small, probabilities))
+    draft.band = band_share(_as_bytes(probabilities[1]))
     draft.matted = 1.0
     return draft
 
@@ -80,118 +98,187 @@ class Stream:
         self._size = networks.work_size(frame_shape[1], frame_shape[0])
         width, height = self._size
         self._memory = TrimapMemory(height, width)
+        self._was_between = False
         self._tiling: Tiling | None = None
         if networks.takes_tiles:
             spec = networks.roles["matting"]
             padded = spec.working_size(frame_shape[1], frame_shape[0])
             self._tiling = Tiling(padded[1], padded[0], spec.stride)
-            self._mosaic = Mosaic(self._tiling)
             self._gain = np.zeros(self._tiling.cells, np.float32)
 
     def forget(self) -> None:
         """The next frame is the first."""
         self._memory = TrimapMemory(self._size[1], self._size[0])
+        self._was_between = False
 
-    def draft(self, rgb: Rgb, stage: Stage) -> Draft:
-        """The next frame's alpha at the networks' size; EngineError where a network fails."""
+    def draft(self, rgb: Bytes, stage: Stage, *, ahead: bool) -> Draft:
+        """The next frame's alpha at the networks' size.
+
+        Args:
+            rgb: uint8 (H, W, 3).
+            ahead: whether the draft will be looked back at (`look_back`), so that it may be left to its neighbours.
+
+        Raises:
+            EngineError: a network failed.
+        """
         draft = Draft()
-        has_matting = "matting" in self._networks.roles
         with stage("motion", draft):
             small = self._networks.shrink(rgb)
-            picture = resize(small, self._size)
-            decision = self._memory.look(picture)
-            draft.carried, draft.view, draft.why = decision.carried, self._memory.view, decision.why
-        if not has_matting and not decision.refresh:
-            draft.why = "refresh: one network does it all"
-        carried = decision.carried
-        alpha: FloatArray | None = None
-        if decision.refresh or not has_matting or carried is None:
-            with stage("trimap", draft):
-                probabilities, alpha = self._networks.trimap(small)
-                draft.probabilities = at_size(probabilities, self._size)
-                self._memory.refreshed(decision, draft.probabilities)
-                if carried is not None:
-                    lean(draft.probabilities, carried.probabilities, carried.doubt)
+            decision = self._memory.look(small)
+            carried = draft.carried = decision.carried
+            draft.view, draft.why = self._memory.view, decision.why
+        may_wait = ahead and not self._was_between and not decision.lost
+        draft.is_between = self._was_between = may_wait and carried is not None
+        if may_wait and carried is not None:
+            with stage("stability", draft):
+                level, unknown, foreground, _ = _split(carried.planes)
+                if self._tiling is not None:
+                    self._gain += self._gained(self._tiling, unknown, carried)
+                self._memory.keep_carried(carried)
+                draft.why = "reuse: between two frames"
         else:
-            draft.probabilities = carried.probabilities
-        if has_matting:
-            with stage("matting", draft):
-                draft.alpha = self._matted(picture, draft, decision.refresh)
-            draft.band = _share(unknown_band(draft.probabilities))
-        else:
-            assert alpha is not None  # a bundle without matting has an alpha network
-            draft.alpha = alpha.copy()
-        with stage("stability", draft):
-            if carried is not None:
-                draft.alpha = follow(draft.alpha, carried.alpha, carried.doubt)
-            self._memory.keep(draft.alpha, draft.probabilities, refreshed=decision.refresh or not has_matting)
+            level, unknown, foreground = self._computed(small, draft, decision, stage)
+        draft.alpha = _as_float(level)
+        draft.trimap = trimap_of(unknown, foreground)
+        draft.band = band_share(unknown)
         return draft
 
-    def look_back(self, draft: Draft, after: Draft) -> None:
-        """Steady a draft by the one before it and the one after it, which follow each other in the stream."""
-        if draft.carried is None or draft.view is None or after.view is None or after.carried is None:
-            return
-        back = self._memory.estimate(after.view, draft.view).with_person(draft.alpha)
-        doubt = cv2.max(draft.carried.doubt, back.doubt())
-        draft.alpha = between(draft.carried.alpha, draft.alpha, back.carry(after.alpha), np.asarray(doubt, np.uint8))
+    def _computed(self, small: Bytes, draft: Draft, decision: Decision, stage: Stage) -> tuple[Bytes, Bytes, Bytes]:
+        """Alpha, unknown and foreground, uint8 (h, w) each, of a frame that the networks look at."""
+        carried = decision.carried
+        has_matting = "matting" in self._networks.roles
+        refresh = decision.refresh or not has_matting
+        if refresh and not decision.refresh:
+            draft.why = "refresh: one network does it all"
+        doubt = None if carried is None else self._memory.estimate.grid.enlarge(carried.doubt)
+        if refresh or carried is None:
+            with stage("trimap", draft):
+                probabilities, alpha = self._networks.trimap(small)
+                planes = cv2.merge([_resized(_as_bytes(plane), self._size) for plane in probabilities[1:]])
+                unknown, foreground = _split(planes)
+                self._memory.refreshed(decision, unknown, foreground)
+                if carried is not None and doubt is not None:
+                    unknown, foreground = _split(lean(np.asarray(planes, np.uint8), carried.planes[..., 1:3], doubt))
+        else:
+            alpha, (unknown, foreground) = None, _split(carried.planes)[1:3]
+        if has_matting:
+            with stage("matting", draft):
+                level = self._matted(resize(small, self._size), draft, unknown, foreground, refreshed=refresh)
+        else:
+            assert alpha is not None  # a bundle without matting has an alpha network
+            level = _as_bytes(alpha)
+        with stage("stability", draft):
+            if carried is not None and doubt is not None:
+                level = follow(level, np.ascontiguousarray(carried.planes[..., 0]), doubt)
+            self._memory.keep(level, unknown, foreground)
+        return level, unknown, foreground
 
-    def _matted(self, picture: Rgb, draft: Draft, refreshed: bool) -> FloatArray:
+    def look_back(self, draft: Draft, after: Draft) -> None:
+        """Finish a draft that was left to its neighbours, now that the one after it is there."""
+        carried = draft.carried
+        if not draft.is_between or carried is None or draft.view is None or after.view is None or after.carried is None:
+            return
+        back = self._memory.estimate(after.view, draft.view).with_person(carried.person)
+        level = between(
+            np.ascontiguousarray(carried.planes[..., 0]),
+            back.carry(_as_bytes(after.alpha)),
+            carried.unexplained,
+            back.unexplained,
+        )
+        draft.alpha = _as_float(level)
+
+    def _matted(self, picture: Bytes, draft: Draft, unknown: Bytes, foreground: Bytes, *, refreshed: bool) -> Bytes:
         """Fused alpha (h, w): the matting network's where that gains enough, what was carried elsewhere."""
         carried = draft.carried
         tiling = self._tiling
+        tiles: list[Tile] | None = None
         if tiling is not None and carried is not None:
-            self._gain += self._gained(tiling, draft.probabilities, carried, refreshed)
+            self._gain += self._gained(tiling, unknown, carried, foreground if refreshed else None)
             most = int(_MOST / tiling.share(1))
             tiles, left = tiling.choose(self._gain, _WORTH, most + 1)
-            if len(tiles) <= most:
-                self._gain = left
-                return self._tiled(picture, draft, tiles, refreshed, tiling)
-        if tiling is not None:
-            self._gain[:] = 0
-        raw = self._networks.matting(picture, draft.probabilities)
-        draft.matted = 1.0
-        wrong, rim = contradiction(draft.probabilities, raw)
-        self._memory.judge(wrong / max(rim, 1), refreshed=refreshed)
-        return fuse(draft.probabilities, raw)
-
-    def _tiled(self, picture: Rgb, draft: Draft, tiles: list[Tile], refreshed: bool, tiling: Tiling) -> FloatArray:
-        assert draft.carried is not None
-        probabilities = draft.probabilities
-        self._mosaic.clear()
+            self._gain = left
+            if not tiles:
+                return self._below(carried, unknown, foreground, refreshed=refreshed)
+            if len(tiles) > most:
+                tiles = None
+                self._gain[:] = 0
+        probabilities = _probabilities(unknown, foreground)
+        if tiles is None or tiling is None or carried is None:
+            raw = self._networks.matting(picture, probabilities)
+            draft.matted = 1.0
+            wrong, rim = contradiction(probabilities, raw)
+            self._memory.judge(wrong / max(rim, 1), refreshed=refreshed)
+            return _as_bytes(fuse(probabilities, raw))
         wrong, rim = 0, 0
+        level = self._below(carried, unknown, foreground, refreshed=refreshed)
         answers = self._networks.matting_tiles(picture, probabilities, [tile.outer for tile in tiles])
         for tile, raw in zip(tiles, answers, strict=True):
-            here = tile.outer.slices()
-            part = probabilities[(slice(None), *here)]
+            part = probabilities[(slice(None), *tile.outer.slices())]
             raw = raw[: part.shape[1], : part.shape[2]]
             counted = contradiction(part, raw)
             wrong, rim = wrong + counted[0], rim + counted[1]
-            self._mosaic.add(tile, fuse(part, raw))
+            tiling.place(tile, fuse(part, raw), level)
         if rim:
             self._memory.judge(wrong / rim, refreshed=refreshed)
         draft.matted = tiling.share(len(tiles))
-        below = draft.carried.alpha
+        return level
+
+    def _below(self, carried: Carried, unknown: Bytes, foreground: Bytes, *, refreshed: bool) -> Bytes:
+        """The carried alpha, a new array, as far as a new trimap allows it."""
+        level = np.ascontiguousarray(carried.planes[..., 0])
         if refreshed:
             # What the new trimap knows for sure is so, whether the matting network looks there or not.
-            below = np.clip(below, *possible(probabilities))
-        return self._mosaic.over(below)
+            least, greatest = (cv2.LUT(plane, _STRETCHED) for plane in (foreground, cv2.add(unknown, foreground)))
+            level = np.asarray(cv2.min(cv2.max(level, least), greatest), np.uint8)
+        return level
 
-    def _gained(self, tiling: Tiling, probabilities: FloatArray, carried: Carried, refreshed: bool) -> FloatArray:
-        """What this frame adds to the gain, by cell."""
-        gain = carried.unexplained * np.float32(_PER_DIFFERENCE)
-        gain += np.float32(_PER_FRAME)
-        gain *= probabilities[1]
-        if refreshed:
-            before = carried.probabilities
-            changed = cv2.absdiff(probabilities[2] - probabilities[0], before[2] - before[0])
-            gain += changed * np.float32(0.5 * _PER_CLASS)
-        height, width = gain.shape
-        below, right = tiling.height - height, tiling.width - width
+    def _gained(self, tiling: Tiling, unknown: Bytes, carried: Carried, refreshed: Bytes | None = None) -> FloatArray:
+        """What this frame adds to the gain, by cell; ``refreshed`` is the foreground of a new trimap."""
+        grid = self._memory.estimate.grid
+        gain = cv2.multiply(cv2.LUT(carried.unexplained, _GAINS), grid.shrink(unknown), dtype=cv2.CV_32F)
+        if refreshed is not None:
+            # Half of the band counts as person, so that a class that changes altogether makes 1.
+            change = cv2.absdiff(carried.person, grid.shrink(person_of(unknown, refreshed)))
+            gain = cv2.scaleAdd(np.asarray(change, np.float32), _PER_CLASS / 255, gain)
+        ratio = grid.full_size[0] / grid.size[0]
+        below, right = (
+            max(0, round((padded - full) / ratio))
+            for padded, full in zip((tiling.height, tiling.width), grid.full_size[::-1], strict=True)
+        )
         padded = cv2.copyMakeBorder(gain, 0, below, 0, right, cv2.BORDER_CONSTANT, value=0)
         rows, columns = tiling.cells
         mean = cv2.resize(padded, (columns, rows), interpolation=cv2.INTER_AREA)
         return np.asarray(mean * np.float32(tiling.stride**2), np.float32)
 
 
-def _share(mask: NDArray[np.uint8]) -> float:
-    return cv2.countNonZero(mask) / mask.size
+_GAINS = ((_PER_FRAME + _PER_DIFFERENCE * np.arange(256, dtype=np.float32)) / np.float32(255)).reshape(1, 256)
+_UNITS = np.linspace(0, 1, 256, dtype=np.float32).reshape(1, 256)
+# What a probability alone makes of alpha: `fuse` with an answer of 0 or 1.
+_STRETCHED = np.rint(255 * fuse(np.stack([0 * _UNITS, 0 * _UNITS, _UNITS]), _UNITS)).astype(np.uint8)
+
+
+def _split(planes: MatLike) -> list[Bytes]:
+    return [np.asarray(plane, np.uint8) for plane in cv2.split(planes)]
+
+
+def _as_bytes(plane: FloatArray) -> Bytes:
+    return np.asarray(cv2.convertScaleAbs(plane, alpha=255.0), np.uint8)
+
+
+def _as_float(plane: Bytes) -> FloatArray:
+    return np.asarray(cv2.LUT(plane, _UNITS), np.float32)
+
+
+def _resized(plane: Bytes, size: tuple[int, int]) -> Bytes:
+    if size == (plane.shape[1], plane.shape[0]):
+        return plane
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _probabilities(unknown: Bytes, foreground: Bytes) -> FloatArray:
+    """float32 (3, h, w) as the networks want them."""
+    background = cv2.bitwise_not(cv2.add(unknown, foreground))
+    planes = np.empty((3, *unknown.shape), np.float32)
+    for source, target in zip((background, unknown, foreground), planes, strict=True):
+        np.multiply(source, np.float32(1 / 255), out=target)
+    return planes

@@ -4,7 +4,7 @@ The class probabilities and the alpha of the last frame are carried along by the
 adds to what speaks against them, and the trimap network runs again ("refresh") when one of these is too much:
 
 - **first frame**, **scene cut**, **light changed**: nothing that could be carried;
-- **motion**: what the motion did not explain near the person, summed up since the last refresh;
+- **motion**: what the motion did not explain near the person, and how far it carried, summed up since the last refresh;
 - **something new**: the same outside, where nobody was;
 - **camera moved**: the picture as a whole went so far that new things may have come in;
 - **disagreement**: the matting network calls pixels person, or background, that the trimap takes for the opposite;
@@ -13,7 +13,8 @@ adds to what speaks against them, and the trimap network runs again ("refresh") 
 Summing up what flow leaves unexplained tells a stale trimap from a good one better than counting frames does: carried
 alone, without the matting network, on nine moving sequences, the trimap's error rose by 0.2·1e-3 with the network
 running in 17 % of the frames; every fifth frame, by 0.8·1e-3; every tenth, by 2.6·1e-3. The matting network is less
-forgiving than that, so the limit below is stricter.
+forgiving than that, so the limit below is stricter; and where walls and clothes are plain, a wrong way leaves nothing
+unexplained, so the way counts by itself.
 """
 
 from dataclasses import dataclass
@@ -23,15 +24,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime_matting.matting.motion import Motion, MotionEstimator, View
+from realtime_matting.matting.trimap import UNKNOWN
 
 FloatArray = NDArray[np.float32]
-Mask = NDArray[np.uint8]
+Bytes = NDArray[np.uint8]
 
 MAX_AGE = 12
 """Frames after which the trimap network runs, at the latest."""
-# Sum of the mean unexplained difference near the person (1/255, each pixel at most 51).
-_MOTION_LIMIT = 0.8
+# Sum of the mean unexplained difference near the person (1/255, each pixel at most 51), and so much for each width of
+# the picture that it has gone.
+_MOTION_LIMIT, _PER_WIDTH = 0.3, 60.0
 _CLIP = 51
+# So much in a single frame, and its neighbours cannot stand in for it.
+_LOST = 0.7
 # Share of the picture that is near the person: usually, and the least that is reckoned with.
 _USUAL, _SMALL = 0.3, 0.03
 # Sum of the area, outside, that is not explained, as a share of the picture.
@@ -39,16 +44,14 @@ _NEW_LIMIT = 0.004
 # In a room where something else moves all the time, the limit doubles with each refresh that found nobody there.
 _PATIENCE = 4
 _CAMERA_LIMIT = 0.06  # of the picture's width or height
+_SOMEBODY = 38  # of 255: where a person may be
 # Mean unexplained difference of a picture that is another picture, in 1/255; one in motion has 1 or 2.
 _UPHEAVAL = 10
 # Of the edges before and after: so much alike, it is the same room in another light.
 _SAME_ROOM = 0.5
 # Share of the rim of the unknown region in which the matting network contradicts the trimap, beyond its usual share.
 _CONTRADICTION = 0.08
-# What is carried drifts; so much of it is taken anew from each frame's alpha.
-ANCHOR = 0.25
-_BLUR = (15, 15)
-_NEAR = np.ones((15, 15), np.uint8)
+_NEAR = np.ones((7, 7), np.uint8)  # of the small size
 _SHARP = 0.05
 """Unknown probability from which a pixel belongs to the unknown band."""
 
@@ -58,24 +61,34 @@ class Carried:
     """What the frame before leaves to this one.
 
     Attributes:
-        alpha: float32 (h, w).
-        probabilities: float32 (3, h, w): background, unknown, foreground.
-        unexplained, doubt: uint8 (h, w), see `Motion`.
+        planes: uint8 (h, w, 4): alpha, and the probabilities of unknown, foreground and background. (OpenCV moves four
+            bytes a pixel in a third of the time that it takes for three.)
+        unexplained: uint8 (h', w'), see `Motion`, of the small size.
+        doubt: uint8 (h', w'), see `Motion.doubt`, the largest since a network had its say.
+        person: uint8 (h', w'), 255 in the foreground, half of it in the unknown band.
     """
 
-    alpha: FloatArray
-    probabilities: FloatArray
-    unexplained: Mask
-    doubt: Mask
+    planes: Bytes
+    unexplained: Bytes
+    doubt: Bytes
+    person: Bytes
 
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """``refresh``: run the trimap network. ``why``: the reason. ``carried``: None where there is nothing to carry."""
+    """What is to be done with a frame.
+
+    Attributes:
+        refresh: whether to run the trimap network.
+        why: the reason.
+        carried: None where there is nothing to carry.
+        lost: whether so much happened since the frame before that networks had better look at this one.
+    """
 
     refresh: bool
     why: str
     carried: Carried | None
+    lost: bool = False
 
 
 class TrimapMemory:
@@ -86,11 +99,10 @@ class TrimapMemory:
 
     def __init__(self, height: int, width: int) -> None:
         self.estimate = MotionEstimator(height, width)
-        self._shape = height, width
         self._view: View | None = None
-        self._planes = np.empty((height, width, 3), np.float32)  # alpha, unknown, foreground
-        self._person = np.empty((height, width), np.float32)
-        self._band = np.zeros((1, 256, 2), np.float32)
+        self._planes = np.empty((0, 0, 4), np.uint8)
+        self._person = np.empty(0, np.uint8)
+        self._doubt: Bytes | None = None
         self._usual_contradiction = 0.0
         self._contradiction = 0.0
         self._patience = 1
@@ -102,9 +114,9 @@ class TrimapMemory:
         self._new = 0.0
         self._camera = np.zeros(2, np.float32)
 
-    def look(self, rgb: NDArray[np.uint8]) -> Decision:
-        """Decide for the next frame, uint8 (h, w, 3)."""
-        before, self._view = self._view, View(rgb)
+    def look(self, rgb: Bytes) -> Decision:
+        """Decide for the next frame, uint8 (H, W, 3) of any size."""
+        before, self._view = self._view, self.estimate.view(rgb)
         if before is None:
             return Decision(True, "refresh: first frame", None)
         motion = self.estimate(before, self._view)
@@ -114,62 +126,59 @@ class TrimapMemory:
             return Decision(True, f"refresh: {'light changed' if alike > _SAME_ROOM else 'scene cut'}", None)
         person = motion.carry(self._person)
         motion = motion.with_person(person)
-        planes = motion.carry(self._planes)
-        alpha, unknown, foreground = cv2.split(planes)
+        doubt = motion.doubt()
+        if self._doubt is not None:
+            doubt = np.asarray(cv2.max(doubt, motion.carry(self._doubt)), np.uint8)
         self._age += 1
-        self._sum_up(motion, unknown + foreground)
+        lost = self._sum_up(motion, person) > _LOST
         why = self._reason()
-        background = np.subtract(1, unknown)
-        background -= foreground
-        probabilities = np.stack([background, unknown, foreground])
-        carried = Carried(np.asarray(alpha, np.float32), probabilities, motion.unexplained, motion.doubt())
-        return Decision(why is not None, f"refresh: {why}" if why else f"reuse: age {self._age}", carried)
+        carried = Carried(motion.carry(self._planes), motion.unexplained, doubt, person)
+        return Decision(why is not None, f"refresh: {why}" if why else f"reuse: age {self._age}", carried, lost)
 
-    def _sum_up(self, motion: Motion, not_background: FloatArray) -> None:
-        near = cv2.dilate(_mask(not_background > 0.3), _NEAR)
+    def _sum_up(self, motion: Motion, person: Bytes) -> float:
+        near = cv2.dilate(cv2.compare(person, _SOMEBODY, cv2.CMP_GT), _NEAR)  # type: ignore[call-overload]  # a number
         clipped = cv2.min(motion.unexplained, _CLIP)  # type: ignore[call-overload]
         area = near.size
         # A small person's motion must count as much as a large one's.
         share = max(_SMALL, cv2.countNonZero(near) / area)
-        self._motion += cv2.mean(cv2.bitwise_and(clipped, near))[0] / min(1.0, share / _USUAL)
+        unexplained = cv2.mean(cv2.bitwise_and(clipped, near))[0] / min(1.0, share / _USUAL)
+        self._motion += unexplained + _PER_WIDTH * motion.travel(np.asarray(near, np.uint8))
         outside = cv2.bitwise_and(motion.unexplained, cv2.bitwise_not(near))
         self._new += cv2.countNonZero(outside) / area
         self._camera += np.asarray(motion.camera, np.float32)
+        return unexplained
 
     def _reason(self) -> str | None:
-        height, width = self._shape
         if self._motion > _MOTION_LIMIT:
             return "motion"
         if self._new > _NEW_LIMIT * self._patience:
             return "something new"
-        if abs(self._camera[0]) > _CAMERA_LIMIT * width or abs(self._camera[1]) > _CAMERA_LIMIT * height:
+        if np.abs(self._camera).max() > _CAMERA_LIMIT:
             return "camera moved"
         if self._contradiction > self._usual_contradiction + _CONTRADICTION:
             return "disagreement"
         return "age" if self._age >= MAX_AGE else None
 
-    def refreshed(self, decision: Decision, probabilities: FloatArray) -> None:
-        """To be told what the trimap network said after a refresh: float32 (3, h, w)."""
+    def refreshed(self, decision: Decision, unknown: Bytes, foreground: Bytes) -> None:
+        """To be told what the trimap network said after a refresh: uint8 (h, w) each."""
         if decision.carried is not None and decision.why.endswith("something new"):
             # Nobody there: it is the room that moves. Somebody: look as closely as in the beginning.
-            appeared = decision.carried.probabilities[0] - probabilities[0]
-            found = np.count_nonzero(appeared > 0.5) > 0.25 * _NEW_LIMIT * appeared.size
+            grid = self.estimate.grid
+            appeared = cv2.subtract(grid.shrink(person_of(unknown, foreground)), decision.carried.person)
+            found = cv2.countNonZero(cv2.compare(appeared, 100, cv2.CMP_GT)) > 0.25 * _NEW_LIMIT * appeared.size  # type: ignore[call-overload]
             self._patience = 1 if found else min(2 * self._patience, _PATIENCE)
         self._start_anew()
 
-    def keep(self, alpha: FloatArray, probabilities: FloatArray, *, refreshed: bool) -> None:
-        """The results of the frame last looked at: float32 (h, w) and (3, h, w); copied."""
-        blurred = cv2.blur(cv2.blur(alpha, _BLUR), _BLUR)
-        level = np.asarray(cv2.convertScaleAbs(blurred, alpha=255.0), np.uint8)
-        if refreshed:
-            self._band = _band_of(level, probabilities)
-        expected = cv2.LUT(cv2.merge([level, level]), self._band)
-        known = cv2.merge([probabilities[1], probabilities[2]])
-        if not refreshed:
-            known = cv2.addWeighted(known, 1 - ANCHOR, expected, ANCHOR, 0)
-        unknown, foreground = cv2.split(known)
-        self._person = np.asarray(cv2.addWeighted(unknown, 0.5, foreground, 1, 0), np.float32)
-        cv2.merge([alpha, unknown, foreground], dst=self._planes)
+    def keep(self, alpha: Bytes, unknown: Bytes, foreground: Bytes) -> None:
+        """The results of the frame last looked at, in which networks had a say: uint8 (h, w) each; copied."""
+        background = cv2.bitwise_not(cv2.add(unknown, foreground))
+        self._planes = np.asarray(cv2.merge([alpha, unknown, foreground, background]), np.uint8)
+        self._person = self.estimate.grid.shrink(person_of(unknown, foreground))
+        self._doubt = None
+
+    def keep_carried(self, carried: Carried) -> None:
+        """The same for a frame in which no network had a say."""
+        self._planes, self._person, self._doubt = carried.planes, carried.person, carried.doubt
 
     def judge(self, contradiction: float, *, refreshed: bool) -> None:
         """Share of the rim in which the matting network contradicted the trimap of this frame (`contradiction`)."""
@@ -183,37 +192,23 @@ class TrimapMemory:
         return self._view
 
 
-def _band_of(level: Mask, probabilities: FloatArray) -> FloatArray:
-    """The band that the trimap network lays around its own mattes: unknown and foreground by blurred alpha.
-
-    Args:
-        level: uint8 (h, w), a blurred alpha.
-        probabilities: float32 (3, h, w), of the same frame.
-
-    Returns:
-        float32 (1, 256, 2), a table for `cv2.LUT`.
-    """
-    bins = level.ravel() >> 2
-    count = np.bincount(bins, minlength=64)
-    seen = count > 20
-    at = np.flatnonzero(seen)
-    if not len(at):
-        at, seen = np.arange(64), np.ones(64, np.bool_)
-    columns = []
-    for plane in probabilities[1:]:
-        mean = np.bincount(bins, plane.ravel(), 64)[seen] / np.maximum(count[seen], 1)
-        columns.append(np.interp(np.arange(256), 4 * at + 1.5, mean).astype(np.float32))
-    return np.dstack(columns)
+def person_of(unknown: Bytes, foreground: Bytes) -> Bytes:
+    """Where the person is, about: all of the foreground, half of the unknown band."""
+    return np.asarray(cv2.addWeighted(unknown, 0.5, foreground, 1, 0), np.uint8)
 
 
-def _mask(where: NDArray[np.bool_]) -> Mask:
-    """bool to 0 and 255."""
-    return np.negative(where.view(np.uint8))
+def band_share(unknown: Bytes) -> float:
+    """Share of the pixels in which the matting network has a say, by their unknown probability, uint8 (h, w)."""
+    return cv2.countNonZero(cv2.compare(unknown, _SHARP * 255, cv2.CMP_GT)) / unknown.size  # type: ignore[call-overload]
 
 
-def unknown_band(probabilities: FloatArray) -> Mask:
-    """255 where the matting network has a say: uint8 (h, w) of probabilities (3, h, w)."""
-    return _mask(probabilities[1] > _SHARP)
+def trimap_of(unknown: Bytes, foreground: Bytes) -> Bytes:
+    """The likeliest class of each pixel, 0, 128 or 255: uint8 (h, w), as the probabilities are."""
+    background = cv2.bitwise_not(cv2.add(unknown, foreground))
+    known = cv2.max(background, foreground)
+    trimap = cv2.compare(foreground, background, cv2.CMP_GT)
+    trimap[unknown > known] = UNKNOWN
+    return np.asarray(trimap, np.uint8)
 
 
 def contradiction(probabilities: FloatArray, raw: FloatArray) -> tuple[int, int]:

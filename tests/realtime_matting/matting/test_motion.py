@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from realtime_matting.matting.motion import Motion, MotionEstimator, View
+from realtime_matting.matting.motion import Grid, Motion, MotionEstimator
 
 HEIGHT, WIDTH = 144, 256
 
@@ -20,7 +24,8 @@ def view(picture: NDArray[np.uint8], left: int, top: int = 40) -> NDArray[np.uin
 
 
 def motion(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> Motion:
-    return MotionEstimator(*now.shape[:2])(View(before), View(now))
+    estimator = MotionEstimator(*now.shape[:2])
+    return estimator(estimator.view(before), estimator.view(now))
 
 
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (3, 0), (0, -4), (-6, 2)])
@@ -28,12 +33,16 @@ def test_a_moved_picture_is_explained_and_carried(x: int, y: int) -> None:
     picture = scene()
     before, now = view(picture, 50, 40), view(picture, 50 - x, 40 - y)
     found = motion(before, now)
-    assert found.camera == pytest.approx((x, y), abs=0.5)
+    assert found.camera == pytest.approx((x / WIDTH, y / HEIGHT), abs=0.003)
     inside = (slice(16, -16), slice(16, -16))
     assert found.unexplained[inside].mean() < 1
-    alpha = (before[..., 0] > 128).astype(np.float32)
-    expected = (now[..., 0] > 128).astype(np.float32)
-    assert np.abs(found.carry(alpha) - expected)[inside].mean() < 0.04
+    alpha, expected = (np.where(picture[..., 0] > 128, 255, 0).astype(np.uint8) for picture in (before, now))
+    assert cv2.absdiff(found.carry(alpha), expected)[inside].mean() < 0.04 * 255
+    if (x, y) == (0, 0):
+        assert found.evidence.max() == 0
+    else:
+        everywhere = np.full(found.unexplained.shape, 255, np.uint8)
+        assert found.travel(everywhere) == pytest.approx(np.hypot(x, y) / WIDTH, rel=0.1)
 
 
 def test_noise_is_neither_motion_nor_a_change() -> None:
@@ -42,7 +51,8 @@ def test_noise_is_neither_motion_nor_a_change() -> None:
     noisy = [np.clip(picture + generator.normal(0, 4, picture.shape), 0, 255).astype(np.uint8) for _ in range(2)]
     found = motion(*noisy)
     assert np.count_nonzero(found.unexplained) < 0.01 * found.unexplained.size
-    assert np.abs(found.source - found.here).mean() < 0.1
+    assert np.abs(found.way).mean() < 0.1
+    assert found.travel(np.full(found.unexplained.shape, 255, np.uint8)) < 0.001
 
 
 def test_another_picture_is_not_explained() -> None:
@@ -51,29 +61,47 @@ def test_another_picture_is_not_explained() -> None:
 
 
 def test_what_surrounds_the_person_goes_with_the_person() -> None:
-    person = np.zeros((HEIGHT, WIDTH), np.float32)
-    person[40:, 80:160] = 1
-    here = motion(view(scene(), 50), view(scene(), 50)).here
-    source = here.copy()
-    source[person == 1, 0] -= 5
-    raw = Motion(source, np.zeros(person.shape, np.uint8), (0.0, 0.0), here)
-    followed = raw.with_person(person)
-    way = followed.source[..., 0] - here[..., 0]
-    assert (way[person == 1] == -5).all()
-    assert way[100, 70] < -4
+    person = np.zeros((HEIGHT, WIDTH), np.uint8)
+    person[40:, 80:160] = 255
+    still = motion(view(scene(), 50), view(scene(), 50))
+    way = np.zeros_like(still.way)
+    way[person == 255, 0] = -5
+    way = replace(still, way=way).with_person(person).way[..., 0]
+    np.testing.assert_allclose(way[person == 255], -5, rtol=1e-4)
+    assert way[100, 76] < -4
     assert abs(way[100, 5]) < 0.5
 
 
 def test_what_comes_from_far_is_doubted() -> None:
-    here = motion(view(scene(), 50), view(scene(), 50)).here
-    unexplained = np.zeros(here.shape[:2], np.uint8)
+    still = motion(view(scene(), 50), view(scene(), 50))
+    unexplained = np.zeros(still.unexplained.shape, np.uint8)
     unexplained[0, 0] = 30
-    doubt = Motion(here + np.float32([3, 0]), unexplained, (0.0, 0.0), here).doubt()
+    doubt = replace(still, way=still.way + np.float32([3, 0]), unexplained=unexplained).doubt()
     assert doubt[0, 0] == 30
-    assert doubt[5, 5] == 12
+    assert doubt[5, 5] == 24
+
+
+def test_what_is_carried_may_be_larger_than_what_is_looked_at() -> None:
+    picture = cv2.resize(scene(), None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    before, now = (np.ascontiguousarray(picture[60:438, left : left + 672]) for left in (50, 41))
+    found = motion(before, now)
+    assert found.grid.size == (224, 126)
+    alpha, expected = (np.where(picture[..., 0] > 128, 255, 0).astype(np.uint8) for picture in (before, now))
+    inside = (slice(32, -32), slice(32, -32))
+    assert cv2.absdiff(found.carry(cv2.merge([alpha] * 3))[..., 2], expected)[inside].mean() < 0.03 * 255
+    assert cv2.absdiff(found.carry(found.grid.shrink(alpha)), found.grid.shrink(expected))[16:-16, 16:-16].mean() < 9
+
+
+@given(st.integers(2, 900), st.integers(2, 2000))
+def test_motion_is_looked_for_at_about_one_width(height: int, width: int) -> None:
+    grid = Grid.of(height, width)
+    assert grid.full_size == (width, height)
+    assert grid.size[0] <= 384
+    assert grid.size[0] >= min(width, 160)
+    assert grid.shrink(np.zeros((height, width), np.uint8)).shape == grid.size[::-1]
 
 
 def test_a_tiny_picture_is_taken_as_still() -> None:
     grey = np.full((20, 24, 3), 90, np.uint8)
     found = motion(grey, grey)
-    np.testing.assert_array_equal(found.source, found.here)
+    assert not found.way.any()

@@ -7,7 +7,7 @@ from realtime_matting.defaults import DEFAULT_MODEL
 from realtime_matting.errors import MattingError
 from realtime_matting.matting.fusion import fuse
 from realtime_matting.matting.networks import Networks
-from realtime_matting.matting.patches import Mosaic, Tiling
+from realtime_matting.matting.patches import Tiling
 from realtime_matting.models.registry import find_bundle
 from realtime_matting.tiles import Rectangle
 
@@ -59,14 +59,11 @@ def test_the_best_place_is_taken_first_and_little_is_left_alone() -> None:
 def test_tiles_of_a_known_answer_make_that_answer_without_a_seam() -> None:
     tiling = Tiling(160, 256, 16)
     answer = np.random.default_rng(0).random((150, 250), np.float32)
-    below = np.full((150, 250), 0.5, np.float32)
+    picture = np.full((150, 250), 128, np.uint8)
     tiles, _ = tiling.choose(np.ones(tiling.cells, np.float32), 1e-3, 100)
-    mosaic = Mosaic(tiling)
     for tile in tiles:
-        mosaic.add(tile, answer[tile.outer.slices()])
-    np.testing.assert_allclose(mosaic.over(below), answer, atol=1e-5)
-    mosaic.clear()
-    np.testing.assert_array_equal(mosaic.over(below), below)
+        tiling.place(tile, answer[tile.outer.slices()], picture)
+    np.testing.assert_allclose(picture / 255, answer, atol=0.006)
 
 
 def test_a_single_tile_fades_into_what_is_there() -> None:
@@ -74,11 +71,10 @@ def test_a_single_tile_fades_into_what_is_there() -> None:
     gain = np.zeros(tiling.cells, np.float32)
     gain[9, 16] = 1
     (tile,), _ = tiling.choose(gain, 0.5, 1)
-    mosaic = Mosaic(tiling)
-    mosaic.add(tile, np.ones(tiling.tile_size, np.float32))
-    placed = mosaic.over(np.zeros((288, 512), np.float32))
-    assert (placed[tile.core.slices()] == 1).all()
-    assert np.abs(np.diff(placed, axis=1)).max() < 0.15
+    placed = np.zeros((288, 512), np.uint8)
+    tiling.place(tile, np.ones(tiling.tile_size, np.float32), placed)
+    assert (placed[tile.core.slices()] == 255).all()
+    assert np.abs(np.diff(placed.astype(int), axis=1)).max() < 0.15 * 255
     assert placed[: tile.outer.top].max() == 0
 
 
@@ -106,13 +102,13 @@ def test_a_real_network_in_tiles_gives_what_it_gives_for_the_whole_frame(network
     whole = fuse(probabilities, networks.matting(rgb, probabilities))
 
     tiling = Tiling(height, width, networks.roles["matting"].stride)
-    mosaic = Mosaic(tiling)
     band = probabilities[1].reshape(tiling.cells[0], 16, tiling.cells[1], 16).sum((1, 3))
     tiles, _ = tiling.choose(band, 1e-3, 100)
     answers = networks.matting_tiles(rgb, probabilities, [tile.outer for tile in tiles])
+    picture = np.rint(255 * fuse(probabilities, np.zeros((height, width), np.float32))).astype(np.uint8)
     for tile, raw in zip(tiles, answers, strict=True):
-        mosaic.add(tile, fuse(probabilities[(slice(None), *tile.outer.slices())], raw))
-    tiled = mosaic.over(fuse(probabilities, np.zeros((height, width), np.float32)))
+        tiling.place(tile, fuse(probabilities[(slice(None), *tile.outer.slices())], raw), picture)
+    tiled = picture * np.float32(1 / 255)
 
     soft = probabilities[1] > 0.05
     assert np.abs(tiled - whole)[soft].mean() < 0.01
