@@ -84,6 +84,7 @@ class Worker:
                     self._matter,
                     composite_picture(self._background, self._look),
                     sink,
+                    delay=self._task.preset.delay if self._task.preset.reuse else 0,
                 )
             return report.frames / (time.perf_counter() - began)
 

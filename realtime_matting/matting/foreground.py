@@ -37,12 +37,13 @@ _BAND, _CELL = 64, 16  # rows and columns of the picture
 _NEIGHBOURS = np.ones((5, 5), np.uint8)
 
 
-def blur_fusion(image: Rgb, alpha: Alpha) -> Rgb:
+def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None) -> Rgb:
     """Foreground colours F of a picture, such that α·F + (1 − α)·B is the person before a background B.
 
     Args:
         image: uint8 (H, W, 3), the picture.
         alpha: float32 (H, W) in [0, 1].
+        halved: uint8, the picture halved once or more, where the caller has it already.
 
     Returns:
         uint8 (H, W, 3), a new array: the estimate where 0 < α < 1 and where α = 0 within 2 pixels of that; everywhere
@@ -67,8 +68,9 @@ def blur_fusion(image: Rgb, alpha: Alpha) -> Rgb:
     parts = list(bands(wanted, unit, _BAND, _CELL))
     source = hull(hull(areas) for areas in parts).scaled(full, small)
     source = _even(source.grown(unit_small[0] + _REACH, unit_small[1] + _REACH, small), small)
+    reducible = image if halved is None or halved.shape[0] < small[0] else halved
     near_foreground, near_background = _means(
-        reduced(image, *small)[source.slices()], reduced(alpha, *small)[source.slices()]
+        reduced(reducible, *small)[source.slices()], reduced(alpha, *small)[source.slices()]
     )
     for areas in parts:
         # To enlarge a whole band at once takes less time than the calls for each of its areas.

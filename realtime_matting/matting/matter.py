@@ -175,11 +175,12 @@ class Matter:
         alpha = draft.alpha
         with self._stage("refine", draft):
             if alpha.shape[0] < height and alpha.shape[1] < width:
-                alpha = fast_guided_filter(rgb, alpha)
+                guide = resize(draft.small, (alpha.shape[1], alpha.shape[0]))
+                alpha = fast_guided_filter(rgb, alpha, guide_small=guide)
             elif alpha.shape != (height, width):
                 alpha = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA), np.float32)
         with self._stage("foreground", draft):
-            foreground = blur_fusion(rgb, alpha) if self._estimate_foreground else rgb
+            foreground = blur_fusion(rgb, alpha, halved=draft.small) if self._estimate_foreground else rgb
         trimap = np.asarray(cv2.resize(draft.trimap, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
         return Matte(alpha, foreground, trimap, draft.why, draft.band, draft.matted, draft.milliseconds)
 

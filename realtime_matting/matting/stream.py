@@ -49,6 +49,7 @@ class Draft:
     Attributes:
         alpha: float32 (h, w) in [0, 1].
         trimap: uint8 (h', w'), the likeliest classes: 0 background, 128 unknown, 255 foreground.
+        small: uint8, the frame halved as often as the networks allow; see `Networks.shrink`.
         why, band, matted, milliseconds: see `Matte`.
         view: the frame as motion is estimated from; None where nothing is carried.
         carried: what the frame before left.
@@ -57,6 +58,7 @@ class Draft:
 
     alpha: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
     trimap: Bytes = field(default_factory=lambda: np.empty(0, np.uint8))
+    small: Bytes = field(default_factory=lambda: np.empty(0, np.uint8))
     why: str = "refresh: every frame"
     band: float = 0.0
     matted: float = 0.0
@@ -74,7 +76,7 @@ def draft_of_still(networks: Networks, rgb: Bytes, stage: Stage) -> Draft:
     """All networks once, over the whole frame."""
     draft = Draft()
     with stage("trimap", draft):
-        small = networks.shrink(rgb)
+        small = draft.small = networks.shrink(rgb)
         probabilities, alpha = networks.trimap(small)
         width, height = networks.work_size(rgb.shape[1], rgb.shape[0])
         probabilities = at_size(probabilities, (width, height))
@@ -123,7 +125,7 @@ class Stream:
         """
         draft = Draft()
         with stage("motion", draft):
-            small = self._networks.shrink(rgb)
+            small = draft.small = self._networks.shrink(rgb)
             decision = self._memory.look(small)
             carried = draft.carried = decision.carried
             draft.view, draft.why = self._memory.view, decision.why

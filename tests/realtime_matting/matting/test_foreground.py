@@ -132,3 +132,12 @@ def test_without_soft_pixels_the_result_is_a_copy(value: int) -> None:
 def test_an_alpha_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="must be of the picture's size"):
         blur_fusion(np.zeros((4, 5, 3), np.uint8), np.zeros((4, 6), np.float32))
+
+
+@pytest.mark.parametrize("shape", [(720, 1280), (360, 640), (722, 402)])
+def test_a_picture_halved_by_the_caller_changes_nothing(shape: tuple[int, int]) -> None:
+    image, alpha = textured(shape, (90, 160, 60), 3), soft_disc(shape)
+    halved = cv2.resize(image, (shape[1] // 2, shape[0] // 2), interpolation=cv2.INTER_AREA)
+    expected = blur_fusion(image, alpha)
+    assert (expected != image).any()
+    assert np.array_equal(blur_fusion(image, alpha, halved=np.asarray(halved, np.uint8)), expected)
