@@ -84,12 +84,17 @@ class Capture:
         self.lost = True
         self._say(f"{why}; trying to open it again")
         self._camera.close()
-        tries = 0
+        tries, told = 0, ""
         while not stop.wait(_BACK_OFF[min(tries, len(_BACK_OFF) - 1)]):
             tries += 1
             try:
                 self._camera = self._reopen()
-            except (CameraError, InputError):
+            except (CameraGone, InputError):  # it is not there yet
+                continue
+            except CameraError as error:
+                if str(error) != told:
+                    told = str(error)
+                    self._say(told)
                 continue
             self._tally.count("reconnects")
             self.lost = False

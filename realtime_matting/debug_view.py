@@ -13,6 +13,7 @@ Rgb = NDArray[np.uint8]
 _KNOWN = {0: (40, 40, 160), 255: (40, 140, 60)}  # background blue, foreground green
 _UNKNOWN = (255, 200, 0)
 _SHARE = 0.55
+_DARK, _LIGHT = (0, 0, 0), (255, 255, 255)
 
 
 def debug_view(frame: Rgb, matte: MatteLike, preset: str, milliseconds: Mapping[str, float]) -> Rgb:
@@ -41,7 +42,9 @@ def debug_view(frame: Rgb, matte: MatteLike, preset: str, milliseconds: Mapping[
     lines += [f"{name} {value:.1f} ms" for name, value in milliseconds.items()]
     size = max(0.4, frame.shape[0] / 1080)
     for row, text in enumerate(lines):
-        place = (8, round((row + 1) * 34 * size))
-        for colour, width in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-            cv2.putText(view, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, width, cv2.LINE_AA)
+        left, base = 8, round((row + 1) * 34 * size)
+        # The outline is the same text moved, for a thicker one is wider as well where fonts have weights.
+        for right, down, colour in ((-1, 0, _DARK), (1, 0, _DARK), (0, -1, _DARK), (0, 1, _DARK), (0, 0, _LIGHT)):
+            place = (left + right, base + down)
+            cv2.putText(view, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
     return view

@@ -221,8 +221,7 @@ class LiveRun:
             if paused or self._resting:
                 self._wanted_since = now + _WAKE
             if paused != was_paused:
-                # Neither an old composite after the pause, nor one that was under way when it began.
-                self._composites.clear()
+                # What is taken while paused, or was ready when it ended, is of before.
                 done, was_paused = None, paused
                 if paused:
                     self._send(self._safe(now), None, now)

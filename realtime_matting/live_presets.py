@@ -86,10 +86,15 @@ class LivePreset:
         self.open().result().reset()
         self.look.reset()
 
-    def close(self) -> None:
-        """Free what was opened, after waiting for what is being opened; calling it twice is harmless."""
-        self._thread.shutdown(wait=True)
-        if self._matter is not None and self._matter.exception() is None:
+    def close(self, *, wait: bool = True) -> None:
+        """Free what was opened; calling it twice is harmless.
+
+        Args:
+            wait: for what is being opened, to free that as well; otherwise it is left to its thread.
+        """
+        self._thread.shutdown(wait=wait)
+        opening = any(future is not None and not future.done() for future in (self._matter, self._warm))
+        if self._matter is not None and not opening and self._matter.exception() is None:
             self._matter.result().close()
 
 

@@ -44,7 +44,8 @@ class LiveReport:
         shown: composites that went out, each made from a frame of its own.
         dropped: frames or composites that a newer one replaced before work on them began or they went out.
         rested: frames that nobody wanted: the run was paused, or nobody watched.
-        held: times a picture went out again, or the background alone, because no new composite was there.
+        stale: times the last composite, or the background after it, went out again because the next one, which was
+            wanted, was not there in time.
         failed: frames whose matte failed.
         damaged: frames the camera gave that could not be decoded.
         reconnects: times the camera was lost and came back.
@@ -58,7 +59,7 @@ class LiveReport:
     shown: int
     dropped: int
     rested: int
-    held: int
+    stale: int
     failed: int
     damaged: int
     reconnects: int
@@ -81,7 +82,7 @@ class LiveReport:
         ]
         rest = {
             "rested": self.rested,
-            "held": self.held,
+            "stale": self.stale,
             "failed": self.failed,
             "damaged": self.damaged,
             "reconnects": self.reconnects,
@@ -94,7 +95,7 @@ class LiveReport:
 class Tally:
     """The counts of a run under way; safe to use from several threads."""
 
-    NAMES = ("captured", "shown", "dropped", "rested", "held", "failed", "damaged", "reconnects")
+    NAMES = ("captured", "shown", "dropped", "rested", "stale", "failed", "damaged", "reconnects")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

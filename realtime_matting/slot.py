@@ -32,12 +32,6 @@ class Slot(Generic[T]):
             item, self._item = self._item, None
             return item
 
-    def clear(self) -> bool:
-        """Throw away what waits; True where there was something."""
-        with self._changed:
-            had, self._item = self._item is not None, None
-            return had
-
     def close(self) -> None:
         """Wake whoever waits in ``take``; what waits can still be taken, and nobody waits any more."""
         with self._changed:

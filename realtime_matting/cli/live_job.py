@@ -1,21 +1,26 @@
 """What ``rtmatte webcam`` does, from its settings to the report on exit."""
 
+import os
+import sys
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 
 from realtime_matting.backdrop import Backdrop
 from realtime_matting.cli import options
 from realtime_matting.cli.report import say
-from realtime_matting.cli.signals import stop_on_signal
+from realtime_matting.cli.signals import StopRequest, stop_on_signal
 from realtime_matting.control import Controls, ControlServer, socket_path
 from realtime_matting.defaults import DEFAULT_PRESET, PRESETS
 from realtime_matting.errors import MattingError
 from realtime_matting.live import LiveRun
 from realtime_matting.live_matting import LiveOptions
-from realtime_matting.live_presets import live_presets, steps
+from realtime_matting.live_presets import LivePreset, StreamMatter, live_presets, steps
 from realtime_matting.presets import Preset, load_preset, load_presets
 from realtime_matting.presets.auto import auto_preset
 from realtime_matting.presets.opening import open_matter
@@ -28,6 +33,8 @@ from realtime_matting.sources.camera import list_cameras, open_camera
 from realtime_matting.sources.live_base import Camera
 
 _LARGEST_FILE = 1920
+_POLL = 0.05
+"""Seconds between two looks for a signal while the networks are opened."""
 
 
 def print_cameras() -> None:
@@ -65,14 +72,14 @@ def run_webcam(
         times = Profile()
         live = live_presets(presets, lambda preset: open_matter(preset, engine=engine, threads=threads, profile=times))
         for preset in live.values():
-            stack.callback(preset.close)
+            stack.callback(_close, preset, request)
         # Cameras and networks take their time to open: both at once.
         loading = live[start].open()
         camera = open_camera(settings.camera, size=settings.size, fps=settings.fps)
         try:
             size, fps = _format(camera, settings)
             sinks = _open_sinks(settings, size, fps, camera, stack)
-            matter = loading.result()
+            engines = _engines(loading, request)
         except BaseException:
             camera.close()
             raise
@@ -98,7 +105,7 @@ def run_webcam(
             say=say,
         )
         outputs = ", ".join(sink.name for sink in sinks)
-        say(f"{camera.name} → {outputs}, {size[0]}x{size[1]}, {matter.describe()}, preset {settings.preset}")
+        say(f"{camera.name} → {outputs}, {size[0]}x{size[1]}, {engines}, preset {settings.preset}")
         controls = stack.enter_context(closing(Controls(run, backdrop, say)))
         for sink in sinks:
             if hasattr(sink, "on_command"):
@@ -108,7 +115,32 @@ def run_webcam(
     for line in report.lines():
         print(line)
     if request.is_set():
-        raise typer.Exit(request.exit_code)
+        _leave(request)
+
+
+def _engines(loading: "Future[StreamMatter]", request: StopRequest) -> str:
+    """What the networks that are being opened run on; what is known of it when a signal comes meanwhile."""
+    while not request.is_set():
+        if wait([loading], timeout=_POLL).done:
+            return loading.result().describe()
+    return "nothing opened yet"
+
+
+def _close(preset: LivePreset, request: StopRequest) -> None:
+    """Free a preset; networks that are just being opened must not keep a run that was told to end."""
+    preset.close(wait=not request.is_set())
+
+
+def _leave(request: StopRequest) -> NoReturn:
+    """End the command after a signal, all being closed; a thread that is in a driver or a compiler is not waited for.
+
+    Raises:
+        typer.Exit: there is none.
+    """
+    sys.stdout.flush()
+    if any(thread.name.startswith("rtmatte") for thread in threading.enumerate()):
+        os._exit(request.exit_code)
+    raise typer.Exit(request.exit_code)
 
 
 def _presets(settings: LiveSettings) -> dict[str, Preset]:

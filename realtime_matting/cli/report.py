@@ -1,6 +1,6 @@
 """What a run tells people: a progress bar, a table of stages, the memory in use."""
 
-import resource
+import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,10 +20,14 @@ def say(text: str) -> None:
 
 
 def resident_mebibytes() -> float:
-    """Memory this process holds now, in MiB; where the system does not tell, the most it ever held."""
+    """Memory this process holds now, in MiB; where the system does not tell, the most it ever held; 0 on Windows."""
     statm = Path("/proc/self/statm")
     if statm.exists():
-        return int(statm.read_text().split()[1]) * resource.getpagesize() / 2**20
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 

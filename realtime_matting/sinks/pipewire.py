@@ -1,11 +1,12 @@
 """A virtual camera through PipeWire, without a kernel module: a node of the class Video/Source.
 
-Pictures go as I420 through a pipe to GStreamer's ``pipewiresink``, a process of its own: no binding is needed, and
+Pictures go as YUY2 through a pipe to GStreamer's ``pipewiresink``, a process of its own: no binding is needed, and
 whatever happens in it does not end the call. ``pw-dump`` tells when somebody reads the node and when nobody does.
 """
 
 import codecs
 import json
+import logging
 import os
 import select
 import shutil
@@ -18,18 +19,19 @@ from contextlib import suppress
 from fractions import Fraction
 from typing import IO, Any
 
-import av
+import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
 from realtime_matting.errors import InputError, OutputError
 
+log = logging.getLogger(__name__)
+
 NODE = "rtmatte"
 _INSTALL = "sudo apt install pipewire wireplumber gstreamer1.0-pipewire gstreamer1.0-tools gstreamer1.0-plugins-base"
 _PROGRAMS = ("gst-launch-1.0", "gst-inspect-1.0", "pw-dump")
-_ELEMENTS = ("pipewiresink", "rawvideoparse", "videoconvert")
-_START_SECONDS = 5.0
+_ELEMENTS = ("pipewiresink", "rawvideoparse")
+_START_SECONDS = 10.0
 _START_PERIOD = 0.1
 _WRITE_SECONDS = 1.0
 _RETRY_SECONDS = 2.0
@@ -37,8 +39,6 @@ _END_SECONDS = 0.3
 _READ = 65536
 _PIPE_BYTES = 1 << 20
 """As much as Linux lets anybody have; a picture then goes over in two pieces instead of twenty."""
-_BT601 = 5
-"""What readers take untagged video for, at any size, since that is what real cameras send."""
 
 
 def why_not() -> str | None:
@@ -67,7 +67,7 @@ class PipeWireSink:
         """Make the node and wait until it is there.
 
         Args:
-            width, height: of the pictures, in pixels; both even.
+            width, height: of the pictures, in pixels; an even width.
             fps: frames per second to announce.
             node: its name, which must be free.
 
@@ -81,7 +81,7 @@ class PipeWireSink:
         self._node = node
         self._size = (width, height)
         self._rate = Fraction(fps).limit_denominator(1001)
-        self._swscale = VideoReformatter()
+        self._yuyv = np.empty((height, width, 2), np.uint8)
         self._failed_at: float | None = None
         self._said = ""
         self._start()
@@ -117,10 +117,10 @@ class PipeWireSink:
             )
         )
         pipeline = (
-            f"fdsrc fd=0 blocksize={width * height * 3 // 2} do-timestamp=true"
-            f" ! rawvideoparse format=i420 width={width} height={height}"
+            f"fdsrc fd=0 blocksize={self._yuyv.nbytes} do-timestamp=true"
+            f" ! rawvideoparse format=yuy2 width={width} height={height}"
             f" framerate={self._rate.numerator}/{self._rate.denominator}"
-            " ! queue max-size-buffers=1 leaky=downstream ! videoconvert ! video/x-raw,format=YUY2"
+            " ! queue max-size-buffers=1 leaky=downstream"
             # Without it the buffers are handed over in a way that ends the programs that read them.
             " ! identity drop-allocation=true"
             f" ! pipewiresink mode=provide stream-properties={properties}"
@@ -139,34 +139,36 @@ class PipeWireSink:
         self._failed_at = None
 
     def send(self, rgb: NDArray[np.uint8], time: float) -> None:
+        if self._failed_at is None and self._states.ended:
+            self._fail(time, "PipeWire has ended")
         if self._failed_at is not None:
             self._try_again(time)
             return
-        given = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(rgb), format="rgb24")
-        picture = self._swscale.reformat(
-            given,
-            format="yuv420p",
-            src_colorspace=_BT601,
-            dst_colorspace=_BT601,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-        )
-        if not self._write(picture.to_ndarray().tobytes()):
-            self._failed_at = time
-            self._end_process()
+        # BT.601 in limited range: what readers take untagged video for, at any size, since real cameras send that.
+        cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2YUV_YUY2, dst=self._yuyv)
+        if not self._write(self._yuyv):
+            self._fail(time, "GStreamer takes no more pictures")
+
+    def _fail(self, now: float, why: str) -> None:
+        if self._states.appeared.is_set():  # else it has been said
+            log.warning("%s: %s; trying again until it can be used", self.name, why)
+        self._failed_at = now
+        self._end_process()
 
     def _try_again(self, now: float) -> None:
-        """Start anew a while after the process ended, as when PipeWire itself was restarted."""
+        """Start anew a while after it failed, as when PipeWire itself was restarted."""
         assert self._failed_at is not None
         if now - self._failed_at >= _RETRY_SECONDS:
+            self._states.close()
             try:
                 self._start()
+                self._states = _NodeStates(self._node)
             except OSError as error:
                 raise OutputError(f"{self.name}: is gone and cannot be started again ({error.strerror})") from error
 
-    def _write(self, data: bytes) -> bool:
+    def _write(self, picture: NDArray[np.uint8]) -> bool:
         """Hand a picture over; False where the process takes it no more."""
-        rest = memoryview(data)
+        rest = picture.data.cast("B")
         give_up = time.monotonic() + _WRITE_SECONDS
         while rest:
             try:
@@ -210,6 +212,7 @@ class _NodeStates:
     def __init__(self, node: str) -> None:
         self.appeared = threading.Event()
         self.running = False
+        self.ended = False  # what was followed is gone: PipeWire itself, or the program that tells of it
         self._node = node
         self._ids: set[int] = set()
         self._process = subprocess.Popen(
@@ -227,6 +230,7 @@ class _NodeStates:
         for changed in json_values(self._process.stdout):
             for thing in changed if isinstance(changed, list) else ():
                 self._note(thing)
+        self.running, self.ended = False, True
 
     def _note(self, thing: dict[str, Any]) -> None:
         info = thing.get("info")

@@ -21,13 +21,13 @@ from realtime_matting.sources.live_base import Camera, CameraError, CameraGone, 
 _OPEN_SECONDS = 10.0
 _READ_SECONDS = 3.0
 _FALLBACK_RATE = 30.0
-_LOW_LATENCY = {"fflags": "nobuffer", "flags": "low_delay"}
 
 
 class StreamCamera:
     """One live stream, the newest frame first of all (a ``Camera``).
 
     What cannot be decoded is left out and counted. A change of size goes through: frames have the size they come in.
+    A video file on the network, which has an end, comes at its own pace; a live stream as fast as it can be had.
     """
 
     def __init__(
@@ -55,12 +55,19 @@ class StreamCamera:
         """
         self.name = name
         self.damaged = 0
-        self._container: InputContainer | None = av.open(
-            url,
-            format=container_format,
-            options={**_LOW_LATENCY, **(options or {})},
-            timeout=None if is_device else (_OPEN_SECONDS, _READ_SECONDS),
-        )
+        try:
+            # Nothing of "nobuffer" and its like: what is read to find out about a stream would be thrown away, and with
+            # it the key frame that all that follows is decoded from.
+            self._container: InputContainer | None = av.open(
+                url,
+                format=container_format,
+                options=options or {},
+                timeout=None if is_device else (_OPEN_SECONDS, _READ_SECONDS),
+            )
+        except av.FFmpegError as error:
+            if isinstance(error, OSError):
+                raise
+            raise OSError(error.errno, _reason(error)) from error
         try:
             stream = self._container.streams.best("video")
             if not isinstance(stream, VideoStream) or stream.codec_context is None:
@@ -76,12 +83,19 @@ class StreamCamera:
         rate = stream.average_rate or stream.guessed_rate
         self.fps = fps or (float(rate) if rate else _FALLBACK_RATE)
         self._packets: Iterator[Any] = self._container.demux(stream)
+        self._is_file = not is_device and self._container.duration is not None
+        self._start = self._next_at = 0.0  # of a file: the clock at its time 0, and when its next frame is due
         self._to_rgb: RgbConverter | None = None
         self._converted_size = (0, 0)
 
     def read(self, timeout: float) -> Shot | None:
         """The next frame; see ``Camera.read``. A network stream may wait a few seconds for its next packet."""
-        give_up = time.monotonic() + timeout
+        now = time.monotonic()
+        give_up = now + timeout
+        if self._next_at > now:
+            time.sleep(min(timeout, self._next_at - now))
+            if self._next_at > give_up:
+                return None
         while True:
             if self._handle is not None:
                 select.select([self._handle], [], [], max(0.0, give_up - time.monotonic()))
@@ -90,9 +104,17 @@ class StreamCamera:
                 captured = time.monotonic()
                 picture = self._decode(packet)
                 if picture is not None:
+                    if self._is_file:
+                        self._wait_after(picture.time or 0.0, captured)
                     return Shot(self._rgb(picture), captured)
             if time.monotonic() >= give_up:
                 return None
+
+    def _wait_after(self, time_in_file: float, now: float) -> None:
+        """Let the next frame of a file wait for its time; where this one comes late, so do those after it."""
+        if now > self._start + time_in_file:
+            self._start = now - time_in_file
+        self._next_at = self._start + time_in_file + 1 / self.fps
 
     def _packet(self) -> Any:
         """The next packet; None where there is none yet."""
@@ -105,7 +127,7 @@ class StreamCamera:
             self._packets = self._container.demux(self._stream)
             return None
         except (av.FFmpegError, OSError) as error:
-            raise CameraGone(f"{self.name}: is lost ({error.strerror or error})") from error
+            raise CameraGone(f"{self.name}: is lost ({_reason(error)})") from error
         if packet is None or packet.size == 0:
             raise CameraGone(f"{self.name}: has ended")
         return packet
@@ -138,6 +160,13 @@ class StreamCamera:
             self._container = None
 
 
+def _reason(error: OSError | av.FFmpegError) -> str:
+    """Why a stream failed, in words that help."""
+    if isinstance(error, av.error.ExitError):
+        return "it does not answer"
+    return str(error.strerror or error)
+
+
 def _unblocked(device: str) -> int | None:
     """This process's handle on a device, set so that reading from it never waits; None where it cannot be found.
 
@@ -163,7 +192,7 @@ def open_network(url: str) -> Camera:
         return StreamCamera(url, name=_without_password(url), options=options)
     except OSError as error:
         raise CameraError(
-            f"{_without_password(url)}: cannot be opened ({error.strerror or error}); check the address and the network"
+            f"{_without_password(url)}: cannot be opened ({_reason(error)}); check the address and the network"
         ) from error
 
 

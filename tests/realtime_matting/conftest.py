@@ -1,9 +1,12 @@
 """Stand-ins of the live tests: a camera that does what it is told, and a sink that keeps all it was sent."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -203,17 +206,34 @@ class Live:
             assert not self.sink.shows(picture, ROOM), f"picture {number} shows the room"
 
 
+def held() -> dict[str, set[str]]:
+    """The threads, processes and file handles of this process, with what tells them apart."""
+    tasks = Path("/proc/self/task")
+    children = " ".join(path.read_text() for path in tasks.glob("*/children")).split() if tasks.exists() else []
+    handles = {}
+    for path in Path("/proc/self/fd").glob("*"):
+        with suppress(OSError):  # that of the glob itself is gone
+            handles[path.name] = os.readlink(path)
+    return {
+        "threads": {thread.name for thread in threading.enumerate()},
+        "processes": set(children),
+        "handles": {f"{number} {target}" for number, target in handles.items()},
+    }
+
+
 @pytest.fixture
 def live() -> Iterable[Live]:
-    """A live run that leaves no thread behind, and never shows the room."""
-    before = set(threading.enumerate())
+    """A live run that leaves no thread, process or file handle behind, and never shows the room."""
+    before = held()
     made = Live()
     yield made
     if hasattr(made, "run"):
         made.stop()
         made.assert_never_raw()
-    left = [thread for thread in set(threading.enumerate()) - before if thread.is_alive()]
-    assert not left, f"threads are left: {left}"
+    give_up = time.monotonic() + 2
+    while any(left := {kind: things - before[kind] for kind, things in held().items()}.values()):
+        assert time.monotonic() < give_up, f"left behind: {left}"
+        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -83,6 +83,22 @@ def test_a_pause_shows_the_background_at_once_and_ends_when_asked(live: Any, fak
     assert live.run.status()["rested"] > 0
 
 
+def test_what_was_under_way_when_a_pause_began_is_not_shown_after_it(live: Any, fakes: Any) -> None:
+    def slow(rgb: Any) -> Any:
+        time.sleep(0.05)
+        return fakes.matte(rgb)
+
+    live.start(fakes.Camera([fakes.person()]), matte=slow)
+    live.wait_for(lambda: live.sink.composites() >= 3)
+    live.run.pause(True)
+    time.sleep(0.8)
+    before = live.run.status()["shown"]
+    live.run.pause(False)
+    live.wait_for(lambda: live.run.status()["shown"] > before)
+    live.stop()
+    assert live.report.latency_ms["max"] < 700
+
+
 def test_a_still_is_the_last_composite(live: Any, fakes: Any) -> None:
     live.start(fakes.Camera([fakes.person()]), pause="still")
     live.wait_for(lambda: live.sink.composites() >= 5)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from realtime_matting.errors import EngineError, InputError
+from realtime_matting.sources.live_base import CameraError
 
 
 def test_a_camera_that_is_unplugged_and_comes_back_is_used_again(live: Any, fakes: Any) -> None:
@@ -21,6 +22,16 @@ def test_a_camera_that_is_unplugged_and_comes_back_is_used_again(live: Any, fake
     assert first.closed
     assert live.said == ["fake: was unplugged; trying to open it again", "fake: is back"]
     assert live.run.status()["reconnects"] == 1
+
+
+def test_a_camera_that_another_program_took_meanwhile_is_told_once_and_used_when_it_is_free(
+    live: Any, fakes: Any
+) -> None:
+    busy = CameraError("fake: is in use by zoom (process 41); close that, or choose another camera")
+    live.reopened += [busy, busy, fakes.Camera([fakes.person()])]
+    live.start(fakes.Camera([*[fakes.person()] * 5, fakes.Gone("fake: was unplugged")]))
+    live.wait_for(lambda: "fake: is back" in live.said)
+    assert live.said == ["fake: was unplugged; trying to open it again", str(busy), "fake: is back"]
 
 
 def test_a_camera_that_stays_away_leaves_the_last_composite_and_then_the_background(live: Any, fakes: Any) -> None:
@@ -111,6 +122,23 @@ def test_a_matte_that_hangs_leaves_the_last_composite_and_then_the_background(li
     live.wait_for(lambda: bool((live.sink.pictures[-1] == fakes.BEACH).all()))
     live.wait_for(lambda: len(calls) > 8)
     live.wait_for(lambda: bool((live.sink.pictures[-1] == fakes.PERSON).all(-1).any()))
+
+
+def test_a_composite_of_long_ago_is_not_shown(live: Any, fakes: Any, monkeypatch: Any) -> None:
+    """As when the whole process stood still while a frame was in work."""
+    monkeypatch.setattr("realtime_matting.live._OLD", 0.2)
+    calls = []
+
+    def slow_once(rgb: Any) -> Any:
+        calls.append(rgb)
+        time.sleep(0.6 if len(calls) == 5 else 0.05)  # so that the next one does not take its place at once
+        return fakes.matte(rgb)
+
+    live.start(fakes.Camera([fakes.person()]), matte=slow_once)
+    live.wait_for(lambda: len(calls) > 8)
+    live.stop()
+    assert live.report.latency_ms["max"] < 500
+    assert live.report.stale > 0
 
 
 def test_a_background_replaced_by_garbage_stays_and_is_told_once(live: Any, fakes: Any, tmp_path: Path) -> None:

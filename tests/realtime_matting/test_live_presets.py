@@ -63,6 +63,23 @@ def test_called_before_it_is_ready_it_waits(fakes: Any) -> None:
     preset.close()
 
 
+def test_who_must_leave_does_not_wait_for_what_is_being_opened(fakes: Any) -> None:
+    release = threading.Event()
+    matter = fakes.Matter()
+
+    def opener() -> Any:
+        release.wait(10)
+        return matter
+
+    preset = LivePreset(opener)
+    preset.prepare(64, 48)
+    preset.close(wait=False)
+    assert not matter.closed
+    release.set()
+    preset.close()
+    assert matter.closed
+
+
 def test_why_it_cannot_be_opened_is_kept() -> None:
     def broken() -> Any:
         raise EngineError("the device was lost")

@@ -14,14 +14,6 @@ def test_only_the_newest_waits_and_what_it_displaced_is_told() -> None:
     assert slot.take(0) is None
 
 
-def test_what_waits_can_be_thrown_away() -> None:
-    slot: Slot[int] = Slot()
-    slot.put(1)
-    assert slot.clear()
-    assert not slot.clear()
-    assert slot.take(0) is None
-
-
 def test_who_waits_is_woken_by_an_item_and_by_the_end() -> None:
     slot: Slot[int] = Slot()
     threading.Timer(0.05, slot.put, (7,)).start()

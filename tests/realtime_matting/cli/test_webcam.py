@@ -248,3 +248,18 @@ def test_a_second_run_goes_on_without_its_socket(green_bundle: Path, video: Path
         assert second.returncode == 0
         assert "rtmatte ctl will not reach this run: another rtmatte webcam of yours runs already" in second.stderr
         assert rtmatte("ctl", "status").returncode == 0
+
+
+def test_its_parts_need_nothing_that_only_unix_has() -> None:
+    """What other systems lack is imported where it is used; this stands in for a Windows that is not at hand."""
+    code = (
+        "import sys\n"
+        "import typer, av, cv2, openvino\n"  # their own needs are their own affair
+        "sys.modules.update(dict.fromkeys(('resource', 'fcntl', 'termios', 'grp', 'pwd')))\n"
+        "import realtime_matting.cli.live_job, realtime_matting.cli.job, realtime_matting.cli.cameras\n"
+        "import realtime_matting.sources.camera, realtime_matting.sources.opencv_camera\n"
+        "import realtime_matting.sinks.virtual_camera, realtime_matting.sinks.v4l2loopback\n"
+        "import realtime_matting.sinks.window\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -25,43 +25,70 @@ needs_pipewire = pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)}
 WIDTH, HEIGHT, RATE = 320, 240, 30
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a private session with D-Bus, PipeWire and WirePlumber."""
-    folder = tmp_path_factory.mktemp("session")
-    folder.chmod(0o700)
-    environment = os.environ | {"XDG_RUNTIME_DIR": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    environment.pop("PIPEWIRE_REMOTE", None)
-    processes = []
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    try:
-        bus = folder / "bus"
-        for command, ready in (
-            (["dbus-daemon", "--session", "--nofork", f"--address=unix:path={bus}"], bus),
-            (["pipewire"], folder / "pipewire-0"),
-            (["wireplumber"], None),
-        ):
-            processes.append(subprocess.Popen(command, env=environment, **silent))
-            environment["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={bus}"
-            give_up = time.monotonic() + 10
-            while ready is not None and not ready.exists():
-                assert time.monotonic() < give_up, f"{command[0]} did not start"
-                time.sleep(0.05)
+class Session:
+    """A private session with D-Bus, PipeWire and WirePlumber."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.chmod(0o700)
+        self.folder = folder
+        self.environment = os.environ | {"XDG_RUNTIME_DIR": str(folder), "XDG_CONFIG_HOME": str(folder)}
+        self.environment["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={folder / 'bus'}"
+        self.environment.pop("PIPEWIRE_REMOTE", None)
+        self._processes: list[subprocess.Popen[bytes]] = []
+        address = f"--address=unix:path={folder / 'bus'}"
+        try:
+            self._start(["dbus-daemon", "--session", "--nofork", address], folder / "bus")
+            self.begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, command: list[str], ready: Path | None) -> None:
+        self._processes.append(
+            subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        )
+        give_up = time.monotonic() + 10
+        while ready is not None and not ready.exists():
+            assert time.monotonic() < give_up, f"{command[0]} did not start"
+            time.sleep(0.05)
+
+    def begin(self) -> None:
+        """Start PipeWire."""
+        self._start(["pipewire"], self.folder / "pipewire-0")
+        self._start(["wireplumber"], None)
         time.sleep(2)  # WirePlumber says nothing when it is ready
-        yield environment
-    finally:
-        for process in reversed(processes):
+
+    def end(self) -> None:
+        """End PipeWire, as an update of it does."""
+        for _ in range(2):
+            process = self._processes.pop()
             process.terminate()
             process.wait(5)
 
+    def close(self) -> None:
+        for process in reversed(self._processes):
+            process.terminate()
+            process.wait(5)
+
+    def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Make this process a part of it."""
+        for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "XDG_CONFIG_HOME"):
+            monkeypatch.setenv(name, self.environment[name])
+        monkeypatch.delenv("PIPEWIRE_REMOTE", raising=False)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    made = Session(tmp_path_factory.mktemp("session"))
+    yield made
+    made.close()
+
 
 @pytest.fixture
-def in_session(session: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """This process as a part of the session."""
-    for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "XDG_CONFIG_HOME"):
-        monkeypatch.setenv(name, session[name])
-    monkeypatch.delenv("PIPEWIRE_REMOTE", raising=False)
-    return session
+def in_session(session: Session, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of the session, of which this process is a part."""
+    session.enter(monkeypatch)
+    return session.environment
 
 
 def reader(out: Path, frames: int, environment: dict[str, str], node: str = "rtmatte") -> "subprocess.Popen[bytes]":
@@ -188,6 +215,36 @@ def test_a_killed_gstreamer_is_started_again(in_session: dict[str, str], monkeyp
         assert sink._process.poll() is None
     finally:
         sink.close()
+
+
+@needs_pipewire
+def test_after_pipewire_was_restarted_the_camera_is_there_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("realtime_matting.sinks.pipewire._RETRY_SECONDS", 0.3)
+    folder = tmp_path / "session"
+    folder.mkdir()
+    session = Session(folder)
+    session.enter(monkeypatch)
+    sink = PipeWireSink(WIDTH, HEIGHT, RATE)
+    feeder = Feeder(sink)
+    feeder.start()
+    try:
+        session.end()
+        time.sleep(1)
+        assert not sink.watched()
+        session.begin()
+        out = tmp_path / "read.rgb"
+        assert read_all(reader(out, 20, session.environment)) == 0
+        assert len(pictures_in(out)) == 20
+    finally:
+        feeder.done.set()
+        feeder.join()
+        sink.close()
+        session.close()
+    (said,) = (record.message for record in caplog.records)
+    assert said.startswith('PipeWire camera "rtmatte": ')
+    assert said.endswith("; trying again until it can be used")
 
 
 @needs_pipewire

@@ -1,21 +1,24 @@
-"""A camera on the network, with a real server: pictures cut short, a change of size, a lost connection, the screen."""
+"""A camera on the network, with real servers: pictures cut short, a change of size, a lost connection, the screen."""
 
+import functools
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from realtime_matting.sources.camera import open_camera
-from realtime_matting.sources.live_base import Camera, CameraGone, Shot
+from realtime_matting.sources.live_base import Camera, CameraError, CameraGone, Shot
 from realtime_matting.sources.stream_camera import _opencv_has_windows, _unblocked
 
 
@@ -61,6 +64,11 @@ class _Handler(BaseHTTPRequestHandler):
                 b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(picture), picture)
             )
             time.sleep(0.01)
+
+
+class _QuietFiles(SimpleHTTPRequestHandler):
+    def log_message(self, *words: Any) -> None:
+        pass
 
 
 @pytest.fixture
@@ -139,6 +147,48 @@ def test_a_live_run_survives_a_camera_that_goes_away_and_comes_back(live: Any, s
     shown = live.sink.composites()
     assert shown > 0
     live.wait_for(lambda: live.sink.composites() > shown, 20)
+
+
+def test_a_video_file_on_the_network_comes_at_its_own_pace(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "clip.mp4"), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(25):
+            rgb = np.full((48, 64, 3), 60 + number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(stream.encode(None))
+    handler = functools.partial(_QuietFiles, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
+        thread = threading.Thread(target=web.serve_forever, args=(0.02,))
+        thread.start()
+        camera = open_camera(f"http://127.0.0.1:{web.server_port}/clip.mp4")
+        shots = read(camera, 20)
+        camera.close()
+        web.shutdown()
+        thread.join()
+    assert shots[-1].captured - shots[0].captured > 0.9 * 19 / 25
+
+
+@pytest.mark.parametrize(("answer", "said"), [(b"", "it does not answer"), (b"<html>" * 500, "Invalid data")])
+def test_what_does_not_answer_or_is_no_video_is_told(monkeypatch: pytest.MonkeyPatch, answer: bytes, said: str) -> None:
+    monkeypatch.setattr("realtime_matting.sources.stream_camera._OPEN_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                if answer:
+                    connection.recv(4096)
+                    connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer))
+                else:
+                    connection.recv(4096)
+                    connection.recv(1)  # until the other side gives up
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(CameraError, match=rf"cannot be opened \({said}.*\); check the address"):
+            open_camera(f"http://127.0.0.1:{listening.getsockname()[1]}/live")
+        thread.join()
 
 
 def test_closing_releases_the_connection(server: JpegServer) -> None:
