@@ -140,11 +140,11 @@ def measure_ours(task: Task, out: str) -> Result:
             return islice(self._frames, task.frames)
 
     preset = load_preset(task.way) if task.way in PRESETS else Preset(model=task.way)
-    profile = Profile()
+    profile, reuse = Profile(), preset.reuses(live=task.path == "live")
     clock = Clock(task, profile.seconds)
     with (
         open_source(task.clip) as source,
-        Matter(preset.model, threads=task.threads, profile=profile, reuse=preset.reuse) as matter,
+        Matter(preset.model, threads=task.threads, profile=profile, reuse=reuse) as matter,
         closing(open_background(str(BACKGROUND))) as background,
     ):
         picture = output_picture("composite", background)
@@ -165,7 +165,7 @@ def measure_ours(task: Task, out: str) -> Result:
                     matter,
                     picture,
                     sink,
-                    delay=preset.delay if preset.reuse else 0,
+                    delay=preset.delay if reuse else 0,
                     profile=profile,
                     progress=clock.frame_done,
                 )

@@ -44,6 +44,7 @@ class Backdrop:
         self._opener = opener
         self._lock = threading.Lock()
         self._spec = self._specs[0]
+        self._index = 0
         self._shown = ReloadingBackground(self._spec, say, opener)
         self._latest = 0.0
 
@@ -83,9 +84,10 @@ class Backdrop:
         old.close()
 
     def next(self) -> None:
-        """Change to the one after it in the list, which is its first where another was chosen by hand."""
-        index = self._specs.index(self._spec) if self._spec in self._specs else -1
-        self.show(self._specs[(index + 1) % len(self._specs)])
+        """Change to the one after it in the list, or after the last of the list that was shown."""
+        if self._spec in self._specs:
+            self._index = self._specs.index(self._spec)
+        self.show(self._specs[(self._index + 1) % len(self._specs)])
 
     def reload(self) -> None:
         """Open the one that is shown again."""

@@ -16,6 +16,7 @@ from realtime_matting.compositing.backgrounds import open_background
 from realtime_matting.compositing.cover import cover
 from realtime_matting.frames import Frame
 from realtime_matting.look import composite_picture
+from realtime_matting.matting.matter import Matter
 from realtime_matting.pipeline import run_offline
 from realtime_matting.presets.opening import look_of, open_matter
 from realtime_matting.presets.preset import Preset
@@ -58,7 +59,8 @@ class Worker:
         self._frames: Generator[Rgb] = endless_frames(task.clip, task.size)
         self._background = open_background(BACKGROUND)
         self._look = look_of(task.preset)
-        self._matter = open_matter(task.preset, engine=task.engine, threads=task.threads)
+        self._matter = open_matter(task.preset, live=True, engine=task.engine, threads=task.threads)
+        self._for_files: Matter | None = None
         time_frames(self._matter, self._look, self._background, islice(self._frames, _SETTLING))
 
     def describe(self) -> str:
@@ -73,18 +75,21 @@ class Worker:
 
     def encoded(self, seconds: float) -> float:
         """Frames per second from file to file, H.264, until the file is closed, for about so many seconds."""
+        preset = self._task.preset
+        if self._for_files is None:
+            self._for_files = open_matter(preset, live=False, engine=self._task.engine, threads=self._task.threads)
+        self._for_files.reset()
         began = time.perf_counter()
         with VideoSource(self._task.clip) as source, tempfile.TemporaryDirectory() as folder:
             width, height = self._task.size
             info = replace(source.info, width=width, height=height, uri=f"{self._task.clip} scaled")
-            self._matter.reset()
             with open_sink(str(Path(folder) / "out.mp4"), info=info, kind="composite") as sink:
                 report = run_offline(
                     self._scaled(source, began + seconds),
-                    self._matter,
+                    self._for_files,
                     composite_picture(self._background, self._look),
                     sink,
-                    delay=self._task.preset.delay if self._task.preset.reuse else 0,
+                    delay=preset.delay if preset.reuses(live=False) else 0,
                 )
             return report.frames / (time.perf_counter() - began)
 

@@ -10,6 +10,11 @@ from realtime_matting.presets.auto import auto_preset
 from realtime_matting.presets.preset import Preset, load_preset
 
 
+def reuse_of(option: bool | None) -> str | None:
+    """What ``--reuse`` and ``--no-reuse`` put in the place of a preset's ``reuse``."""
+    return None if option is None else "always" if option else "never"
+
+
 @dataclass(frozen=True)
 class PresetChoice:
     """What the command line says; None leaves what the preset has."""
@@ -34,7 +39,7 @@ class PresetChoice:
             name = auto_preset(engine=engine, threads=threads, say=say)
         return name, load_preset(name).overridden(
             model=self.model,
-            reuse=self.reuse,
+            reuse=reuse_of(self.reuse),
             delay=self.delay,
             light_wrap=self.light_wrap,
             match_colours=self.match_colours,

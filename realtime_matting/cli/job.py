@@ -77,13 +77,13 @@ def run_video_job(job: VideoJob) -> None:
         name, preset = job.preset.resolve(job.engine, job.threads)
         if opened is not None:
             picture = composite_picture(opened, look_of(preset))
-        matter = open_matter(preset, engine=job.engine, threads=job.threads, profile=profile)
+        matter = open_matter(preset, live=False, engine=job.engine, threads=job.threads, profile=profile)
         stack.enter_context(matter)
         say(f"{matter.describe()}, preset {name}")
         request = stack.enter_context(stop_on_signal())
         update = stack.enter_context(progress_bar(source.info.frames))
 
-        ahead = preset.delay if preset.reuse else 0
+        ahead = preset.delay if preset.reuses(live=False) else 0
 
         def frame_done(frames: int) -> None:
             update(frames)

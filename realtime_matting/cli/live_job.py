@@ -13,6 +13,7 @@ import typer
 
 from realtime_matting.backdrop import Backdrop
 from realtime_matting.cli import options
+from realtime_matting.cli.choice import reuse_of
 from realtime_matting.cli.report import say
 from realtime_matting.cli.signals import StopRequest, stop_on_signal
 from realtime_matting.control import Controls, ControlServer, socket_path
@@ -70,7 +71,9 @@ def run_webcam(
         start = _start(settings, engine, threads)
         request = stack.enter_context(stop_on_signal())
         times = Profile()
-        live = live_presets(presets, lambda preset: open_matter(preset, engine=engine, threads=threads, profile=times))
+        live = live_presets(
+            presets, lambda preset: open_matter(preset, live=True, engine=engine, threads=threads, profile=times)
+        )
         for preset in live.values():
             stack.callback(_close, preset, request)
         # Cameras and networks take their time to open: both at once.
@@ -151,7 +154,7 @@ def _presets(settings: LiveSettings) -> dict[str, Preset]:
     return {
         name: preset.overridden(
             model=settings.model,
-            reuse=settings.reuse,
+            reuse=reuse_of(settings.reuse),
             light_wrap=settings.light_wrap,
             match_colours=settings.match_colours,
         )

@@ -65,7 +65,9 @@ def run_picture_job(job: PictureJob) -> None:
         if background is not None:
             picture = composite_picture(background, look)
         # Nothing is carried from one picture to the next: they are no stream.
-        matter = open_matter(preset.overridden(reuse=False), engine=job.engine, threads=job.threads, profile=profile)
+        matter = open_matter(
+            preset.overridden(reuse="never"), live=False, engine=job.engine, threads=job.threads, profile=profile
+        )
         stack.enter_context(matter)
         say(f"{matter.describe()}, preset {name}")
         update = stack.enter_context(progress_bar(len(pairs)))

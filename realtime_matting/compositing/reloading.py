@@ -63,7 +63,6 @@ class ReloadingBackground:
                     self._say(f"{error}; the last picture of the background stays")
                 self._failing = True
                 return self._last
-            self._failing = False
             # Only a picture that holds nothing of the frame may be shown again.
             self._last = picture if is_file(self._spec) else None
             return picture

@@ -69,7 +69,7 @@ def _measured(presets: dict[str, Preset], engine: EngineName, threads: int | Non
     with closing(open_background(BACKGROUND)) as background, closing(endless_frames(CLIP, SIZE)) as frames:
 
         def measure(name: str) -> float:
-            with open_matter(presets[name], engine=engine, threads=threads) as matter:
+            with open_matter(presets[name], live=True, engine=engine, threads=threads) as matter:
                 look = look_of(presets[name])
                 time_frames(matter, look, background, islice(frames, _SETTLING))
                 times = time_frames(matter, look, background, _until(until, islice(frames, _FRAMES)))

@@ -8,16 +8,21 @@ from realtime_matting.profiling import Profile
 
 
 def open_matter(
-    preset: Preset, *, engine: EngineName = "auto", threads: int | None = None, profile: Profile | None = None
+    preset: Preset,
+    *,
+    live: bool,
+    engine: EngineName = "auto",
+    threads: int | None = None,
+    profile: Profile | None = None,
 ) -> Matter:
-    """The matter of a preset; see ``Matter`` for the arguments and what is raised."""
+    """The matter of a preset, for a ``live`` run or for a file; see ``Matter`` for the rest and what is raised."""
     return Matter(
         preset.model,
         engine=engine,
         threads=threads,
         profile=profile,
         foreground=preset.foreground == "estimate",
-        reuse=preset.reuse,
+        reuse=preset.reuses(live=live),
     )
 
 

@@ -21,7 +21,8 @@ class Preset(BaseModel):
 
     Attributes:
         model: name or folder of the model bundle.
-        reuse: carry trimap and alpha from frame to frame; see ``Matter``.
+        reuse: when to carry trimap and alpha from frame to frame (see ``Matter``): "files" is in video files, where the
+            next frame can be waited for; "always" in live runs too; "never".
         delay: with ``reuse``, frames to look ahead; video files only.
         foreground: "estimate" finds the person's own colours in soft pixels, "frame" takes the frame's.
         light_wrap: light of the new background on the person's rim, 0 to 1.
@@ -31,11 +32,15 @@ class Preset(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     model: Annotated[str, Field(min_length=1)] = DEFAULT_MODEL
-    reuse: bool = False
+    reuse: Literal["files", "always", "never"] = "files"
     delay: Literal[0, 1] = 1
     foreground: Literal["estimate", "frame"] = "estimate"
     light_wrap: Strength = 0.0
     match_colours: Strength = 0.0
+
+    def reuses(self, *, live: bool) -> bool:
+        """Whether a run of this kind carries mattes from frame to frame."""
+        return self.reuse == "always" or (self.reuse == "files" and not live)
 
     def overridden(self, **given: object) -> "Preset":
         """This preset with what is given in place of its own; None leaves it as it is.

@@ -25,6 +25,15 @@ def beach(tmp_path: Path) -> Path:
     return path
 
 
+def test_next_goes_on_after_a_blur_chosen_by_hand_where_the_list_was_left(beach: Path) -> None:
+    backdrop = Backdrop(["#112233", str(beach), "#445566"], print)
+    backdrop.next()
+    backdrop.blur_more(1)
+    backdrop.next()
+    assert backdrop.spec == "#445566"
+    backdrop.close()
+
+
 def test_next_goes_through_the_list_and_begins_again(beach: Path) -> None:
     backdrop = Backdrop(["#FF0000", "#00FF00", str(beach)], print)
     seen = [colour(backdrop)]

@@ -63,7 +63,7 @@ def test_a_preset_and_a_look_are_used_and_auto_is_for_video(
     rtmatte: Rtmatte, green_bundle: Path, picture: Path, tmp_path: Path
 ) -> None:
     preset, out = tmp_path / "mine.yaml", tmp_path / "out.png"
-    preset.write_text(f"model: {green_bundle}\nreuse: true\nlight_wrap: 1\n")
+    preset.write_text(f"model: {green_bundle}\nreuse: always\nlight_wrap: 1\n")
     rim = (48, 64 + 32)
     pixels = []
     for words in ((), ("--light-wrap", 0)):

@@ -166,7 +166,7 @@ def test_a_preset_from_a_file_is_used_and_options_go_before_it(
     rtmatte: Rtmatte, green_bundle: Path, video: Path, tmp_path: Path
 ) -> None:
     preset, table = tmp_path / "mine.yaml", tmp_path / "stats.csv"
-    preset.write_text(f"model: {green_bundle}\nreuse: true\n")
+    preset.write_text(f"model: {green_bundle}\nreuse: always\n")
 
     def reasons(*words: str) -> set[str]:
         done = rtmatte("video", video, tmp_path / "out.mp4", "--preset", preset, "--stats", table, *words)

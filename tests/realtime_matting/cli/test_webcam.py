@@ -102,7 +102,7 @@ def test_a_preset_of_ones_own_is_used_and_ctl_changes_to_another(
     green_bundle: Path, video: Path, tmp_path: Path, rtmatte: Rtmatte
 ) -> None:
     preset = tmp_path / "mine.yaml"
-    preset.write_text(f"model: {green_bundle}\nreuse: true\nlight_wrap: 0.5\n")
+    preset.write_text(f"model: {green_bundle}\nreuse: always\nlight_wrap: 0.5\n")
     with running("--camera", video, "--bg", "#C00000", "--output", "none", "--preset", preset) as process:
         give_up = time.monotonic() + TIMEOUT
         while json.loads(rtmatte("ctl", "status").stdout or '{"shown": 0}')["shown"] == 0:

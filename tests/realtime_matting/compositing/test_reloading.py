@@ -171,3 +171,23 @@ def test_closed_while_the_new_one_is_being_opened_both_are_closed(tmp_path: Path
 def test_one_that_cannot_be_used_at_first_is_an_error() -> None:
     with pytest.raises(InputError, match="not a background"):
         ReloadingBackground("purple", print)
+
+
+def test_a_video_that_breaks_again_and_again_is_told_once(tmp_path: Path) -> None:
+    class Breaking:
+        asked = 0
+
+        def at(self, time: float, frame_rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+            self.asked += 1
+            if self.asked % 3 == 0:
+                raise InputError("waves.mp4: is damaged")
+            return np.full_like(frame_rgb, self.asked)
+
+        def close(self) -> None:
+            pass
+
+    said: list[str] = []
+    background = ReloadingBackground(str(tmp_path / "waves.mp4"), said.append, lambda spec: Breaking(), Clock())
+    shown = [int(background.at(0, FRAME, PERSON)[0, 0, 0]) for _ in range(9)]
+    assert shown == [1, 2, 2, 4, 5, 5, 7, 8, 8]
+    assert said == ["waves.mp4: is damaged; the last picture of the background stays"]

@@ -40,7 +40,7 @@ def test_another_version_or_machine_has_an_answer_of_its_own(
 
 def test_presets_that_were_changed_are_measured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     remember(machine_key("auto", None), ANSWER)
-    changed = {name: preset.overridden(reuse=not preset.reuse) for name, preset in memory.load_presets().items()}
+    changed = {name: preset.overridden(reuse="always") for name, preset in memory.load_presets().items()}
     monkeypatch.setattr(memory, "load_presets", lambda: changed)
     assert recall(machine_key("auto", None)) is None
 

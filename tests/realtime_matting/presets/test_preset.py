@@ -50,7 +50,7 @@ def test_a_bundle_in_a_file_counts_from_the_folder_of_the_file(tmp_path: Path) -
     st.builds(
         Preset,
         model=st.sampled_from(["shm-fast", "shm-quality"]),
-        reuse=st.booleans(),
+        reuse=st.sampled_from(["files", "always", "never"]),
         delay=st.sampled_from([0, 1]),
         foreground=st.sampled_from(["estimate", "frame"]),
         light_wrap=st.floats(0, 1),
@@ -66,8 +66,8 @@ def test_what_is_written_is_what_is_read(tmp_path_factory: pytest.TempPathFactor
 def test_what_is_given_goes_before_the_preset_and_nothing_else_does() -> None:
     preset = load_preset("fast")
     assert preset.overridden(model=None, reuse=None) is preset
-    changed = preset.overridden(model="mine", reuse=True, light_wrap=None)
-    assert changed == Preset(**(preset.model_dump() | {"model": "mine", "reuse": True}))
+    changed = preset.overridden(model="mine", reuse="always", light_wrap=None)
+    assert changed == Preset(**(preset.model_dump() | {"model": "mine", "reuse": "always"}))
     with pytest.raises(InputError, match="options: light_wrap 2"):
         preset.overridden(light_wrap=2.0)
 
@@ -77,8 +77,8 @@ def test_what_is_given_goes_before_the_preset_and_nothing_else_does() -> None:
     [
         ("modle: shm-fast", "there is no key modle; there are model, reuse"),
         ("3: shm-fast", "there is no key 3"),
-        ("reuse: maybe", "reuse 'maybe': input should be a valid boolean"),
-        ("reuse: 1", "reuse 1: input should be a valid boolean"),
+        ("reuse: maybe", "reuse 'maybe': input should be 'files', 'always' or 'never'"),
+        ("reuse: 1", "reuse 1: input should be 'files', 'always' or 'never'"),
         ("delay: 2", "delay 2: input should be 0 or 1"),
         ("foreground: none", "foreground 'none': input should be 'estimate' or 'frame'"),
         ("light_wrap: 1.5", "light_wrap 1.5: input should be less than or equal to 1"),
@@ -111,3 +111,11 @@ def test_a_name_or_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"model: caf\xe9")
     with pytest.raises(InputError, match="it is not UTF-8"):
         load_preset(str(tmp_path / "latin.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("reuse", "in_files", "live"), [("files", True, False), ("always", True, True), ("never", False, False)]
+)
+def test_mattes_are_carried_where_the_preset_says(reuse: str, in_files: bool, live: bool) -> None:
+    preset = Preset().overridden(reuse=reuse)
+    assert (preset.reuses(live=False), preset.reuses(live=True)) == (in_files, live)

@@ -42,7 +42,7 @@ def test_a_clip_goes_on_for_ever_at_the_size_asked_for() -> None:
 
 def test_every_frame_has_its_times(green_bundle: Path) -> None:
     frames = endless_frames(str(CLIP), (96, 64))
-    with open_matter(Preset(model=str(green_bundle))) as matter:
+    with open_matter(Preset(model=str(green_bundle)), live=True) as matter:
         times = time_frames(matter, Look(), open_background("#102030"), [next(frames) for _ in range(5)])
     assert len(times.frames) == len(times.networks) == 5
     assert all(0 < network < whole for network, whole in zip(times.networks, times.frames, strict=True))
