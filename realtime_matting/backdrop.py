@@ -81,12 +81,12 @@ class Backdrop:
         opened = ReloadingBackground(spec, self._say, self._opener)
         with self._lock:
             old, self._shown, self._spec = self._shown, opened, spec
+            if spec in self._specs:
+                self._index = self._specs.index(spec)
         old.close()
 
     def next(self) -> None:
         """Change to the one after it in the list, or after the last of the list that was shown."""
-        if self._spec in self._specs:
-            self._index = self._specs.index(self._spec)
         self.show(self._specs[(self._index + 1) % len(self._specs)])
 
     def reload(self) -> None:
