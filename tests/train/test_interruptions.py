@@ -100,7 +100,9 @@ def test_two_processes_train_as_one_with_the_same_batch(toy_file: Path, tmp_path
     assert shared.returncode == 0, shared.stderr
     one, two = totals(tmp_path / "one"), totals(tmp_path / "two")
     assert len(one) == 12
-    assert two == pytest.approx(one, rel=2e-3)
+    # What sums in another order add up to: next to nothing at first, then each step's start differs a little.
+    assert two[:6] == pytest.approx(one[:6], rel=1e-3)
+    assert two == pytest.approx(one, rel=5e-3)
     assert shared.stdout.count("done;") == 1
 
 
