@@ -6,6 +6,7 @@ Its people are green. With g = G − max(R, B) of the picture in [0, 1]:
 - ``matting``: alpha = g, limited to [0, 1].
 """
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,17 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from realtime_matting.models.bundle import Bundle
+
+# A shell that starts the tests in the background, or nohup, has them ignore these, and every program they start would
+# inherit that: tests that interrupt a program would wait for ever.
+for ignored, ordinary in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGTERM, signal.SIG_DFL),
+    (getattr(signal, "SIGHUP", signal.SIGTERM), signal.SIG_DFL),
+    (getattr(signal, "SIGQUIT", signal.SIGTERM), signal.SIG_DFL),
+):
+    if signal.getsignal(ignored) == signal.SIG_IGN:
+        signal.signal(ignored, ordinary)
 
 OPSET = 17
 STRIDE = 16

@@ -152,9 +152,9 @@ class Run:
         """Send a signal; the seconds until it had ended."""
         began = time.monotonic()
         self.process.send_signal(number)
+        self.process.wait(20)  # before its output is read, which would wait for ever where it does not end
         assert self.process.stdout is not None
         self.printed = self.process.stdout.read()
-        self.process.wait(20)
         return time.monotonic() - began
 
     def close(self) -> None:
