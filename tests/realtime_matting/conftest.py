@@ -208,8 +208,10 @@ class Live:
 
 def held() -> dict[str, set[str]]:
     """The threads, processes and file handles of this process, with what tells them apart."""
-    tasks = Path("/proc/self/task")
-    children = " ".join(path.read_text() for path in tasks.glob("*/children")).split() if tasks.exists() else []
+    children: list[str] = []
+    for path in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # a thread that has ended meanwhile
+            children += path.read_text().split()
     handles = {}
     for path in Path("/proc/self/fd").glob("*"):
         with suppress(OSError):  # that of the glob itself is gone

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -144,8 +145,11 @@ class Run:
     def held(self) -> tuple[set[str], int, str]:
         """Its threads, how many file handles it has, and its child processes."""
         process = Path("/proc") / str(self.process.pid)
-        threads = {(task / "comm").read_text().strip() for task in (process / "task").iterdir()}
-        children = " ".join((task / "children").read_text() for task in (process / "task").iterdir())
+        threads, children = set(), ""
+        for task in (process / "task").iterdir():
+            with suppress(OSError):  # one that has ended meanwhile
+                threads.add((task / "comm").read_text().strip())
+                children += (task / "children").read_text()
         return threads, len(list((process / "fd").iterdir())), children.strip()
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> float:
