@@ -33,7 +33,7 @@ class Figures:
         times: of all live frames.
         per_round: mean milliseconds of a live frame, by round.
         encoded: frames per second from file to file, by round.
-        resident: MiB held at the end.
+        resident: MiB held by a live run.
     """
 
     times: Times = field(default_factory=Times)

@@ -1,5 +1,6 @@
 """One preset under measurement, in a process of its own: its memory is then its own as well, and nothing is shared."""
 
+import math
 import signal
 import tempfile
 import time
@@ -26,6 +27,8 @@ from realtime_matting.sources.video import VideoSource
 
 _SETTLING = 3
 """Frames that are not counted: networks are compiled for the first."""
+_SETTLING_FILE = 12
+"""The same where mattes are carried: parts of a frame come in several sizes, each compiled when it first comes."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Worker:
         self._look = look_of(task.preset)
         self._matter = open_matter(task.preset, live=True, engine=task.engine, threads=task.threads)
         self._for_files: Matter | None = None
+        self._resident = 0.0
         time_frames(self._matter, self._look, self._background, islice(self._frames, _SETTLING))
 
     def describe(self) -> str:
@@ -71,13 +75,28 @@ class Worker:
         until = time.monotonic() + seconds
         self._matter.reset()
         frames = takewhile(lambda frame: time.monotonic() < until, self._frames)
-        return time_frames(self._matter, self._look, self._background, frames)
+        times = time_frames(self._matter, self._look, self._background, frames)
+        if self._for_files is None:  # whose networks a live run does not hold
+            self._resident = resident_mebibytes()
+        return times
+
+    def _open_for_files(self) -> Matter:
+        """As for a file, with its networks compiled."""
+        matter = open_matter(self._task.preset, live=False, engine=self._task.engine, threads=self._task.threads)
+        with VideoSource(self._task.clip) as source:
+            for _ in matter.stream(islice(self._scaled(source, math.inf), _SETTLING_FILE), delay=self._delay):
+                pass
+        return matter
+
+    @property
+    def _delay(self) -> int:
+        preset = self._task.preset
+        return preset.delay if preset.reuses(live=False) else 0
 
     def encoded(self, seconds: float) -> float:
         """Frames per second from file to file, H.264, until the file is closed, for about so many seconds."""
-        preset = self._task.preset
         if self._for_files is None:
-            self._for_files = open_matter(preset, live=False, engine=self._task.engine, threads=self._task.threads)
+            self._for_files = self._open_for_files()
         self._for_files.reset()
         began = time.perf_counter()
         with VideoSource(self._task.clip) as source, tempfile.TemporaryDirectory() as folder:
@@ -89,7 +108,7 @@ class Worker:
                     self._for_files,
                     composite_picture(self._background, self._look),
                     sink,
-                    delay=preset.delay if preset.reuses(live=False) else 0,
+                    delay=self._delay,
                 )
             return report.frames / (time.perf_counter() - began)
 
@@ -101,8 +120,8 @@ class Worker:
             yield replace(frame, rgb=np.ascontiguousarray(cover(frame.rgb, height, width)))
 
     def resident(self) -> float:
-        """MiB of memory that this process holds."""
-        return resident_mebibytes()
+        """MiB of memory that this process held after its last live round without the networks for files."""
+        return self._resident
 
 
 _worker: Worker
