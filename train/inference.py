@@ -26,6 +26,7 @@ from realtime_matting.errors import EngineError, InputError
 from realtime_matting.matting.fusion import fuse
 from realtime_matting.matting.refine import fast_guided_filter
 from realtime_matting.matting.trimap import resize_probabilities, trimap_picture
+from realtime_matting.resampling import scaled_to
 from train.checkpoints import Checkpoint, read_checkpoint
 from train.data.trimaps import BACKGROUND, FOREGROUND, UNKNOWN
 from train.parts import LONG_SIDE_WITH_TRIMAP, Parts, find_device, load_parts
@@ -87,7 +88,7 @@ class Predictor:
         if self.takes_trimap:
             sides.append(f"{self._longest_side(given=True)} with a given trimap")
         how = {
-            "whole": f"whole pictures, longer side at most {', '.join(sides)}",
+            "whole": f"whole pictures, longer side {', '.join(sides)}",
             "crop": f"tiles of {self.size}, overlap {self.overlap}",
             "resize": f"resized to {self.size}×{self.size}",
         }[self.method]
@@ -195,9 +196,11 @@ class Predictor:
         height, width = rgb.shape[:2]
         if self.method == "resize":
             size = self.size, self.size
-        else:
+        elif self.max_side or given:
             scale = min(1.0, self._longest_side(given=given) / max(height, width))
             size = max(1, round(width * scale)), max(1, round(height * scale))
+        else:
+            size = scaled_to(self._parts.long_side, width, height)
         if size == (width, height):
             return rgb
         shrinks = size[0] <= width and size[1] <= height

@@ -28,6 +28,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from realtime_matting.errors import BundleError, MissingExtraError, OutputError
+from realtime_matting.resampling import scaled_to
 
 SCHEMA: Literal[1] = 1
 MANIFEST = "model.toml"
@@ -77,8 +78,8 @@ class RoleSpec(_Table):
         file: name of the ONNX file inside the bundle's folder.
         sha256: of that file, lower-case hexadecimal.
         stride: H and W must be multiples of it.
-        long_side: frames are scaled down, keeping their aspect, until their longer side is at most this many pixels,
-            then padded to the stride by repeating their right and bottom edge.
+        long_side: frames are scaled, keeping their aspect, until their longer side has this many pixels (see
+            `scaled_to`), then padded to the stride by repeating their right and bottom edge.
         fixed_size: (width, height) every frame is scaled to; either this or ``long_side`` is given.
         mean, std: of R, G, B in units of [0, 1].
         precision: of the arithmetic the graph asks for. ``int8``: rounding to 8 bits is in the graph; ``bf16``: a
@@ -116,8 +117,7 @@ class RoleSpec(_Table):
         if self.fixed_size is not None:
             return self.fixed_size
         assert self.long_side is not None  # _check_size
-        scale = min(1.0, self.long_side / max(width, height))
-        return max(1, round(width * scale)), max(1, round(height * scale))
+        return scaled_to(self.long_side, width, height)
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) the network sees: the scaled frame, padded at the right and the bottom up to the stride."""

@@ -236,7 +236,7 @@ def test_a_network_of_its_own_trimap_fuses_it_with_its_alpha(method):
         return classes
 
     rgb = np.full((96, 96, 3), 102, np.uint8)
-    result = by_hand(method, size=96, overlap=0, trimap=trimap_of, matting=red).predict(rgb)
+    result = by_hand(method, max_side=96, size=96, overlap=0, trimap=trimap_of, matting=red).predict(rgb)
     assert (result.alpha[:, :32] == 0).all()
     assert (result.alpha[:, 64:] == 1).all()
     # Values within 0.02 of 0 and 1 are stretched to them, as the runtime does.

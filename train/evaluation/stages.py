@@ -25,6 +25,7 @@ from realtime_matting.matting.refine import fast_guided_filter
 from realtime_matting.matting.trimap import probabilities_from_alpha, resize_probabilities
 from realtime_matting.models.bundle import Bundle, Role
 from realtime_matting.models.registry import find_bundle
+from realtime_matting.resampling import scaled_to
 from train.evaluation.baselines import is_checkpoint
 from train.evaluation.framing import Alpha, Picture, Size
 
@@ -162,8 +163,7 @@ class CheckpointStages:
 
     def size(self, rgb: Picture) -> Size:
         height, width = rgb.shape[:2]
-        scale = min(1.0, self._parts.long_side / max(height, width))
-        return max(1, round(width * scale)), max(1, round(height * scale))
+        return scaled_to(self._parts.long_side, width, height)
 
     def _tensor(self, rgb: Picture) -> "Tensor":
         import torch

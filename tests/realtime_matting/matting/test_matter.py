@@ -150,6 +150,7 @@ def test_only_one_frame_ahead_can_be_looked(green_bundle: Path) -> None:
 def test_pictures_are_normalised_as_the_bundle_says(green_bundle: Path) -> None:
     with Matter(green_bundle, threads=1) as matter:
         spec = matter.bundle.roles["trimap"].model_copy(update={"mean": (0.5, 0.0, 0.0), "std": (0.5, 1.0, 2.0)})
+    width, height = spec.working_size(32, 32)
     made = network_input(np.full((32, 32, 3), 255, np.uint8), spec)
-    assert made.shape == (1, 3, 32, 32)
+    assert made.shape == (1, 3, height, width)
     assert made[0, :, 0, 0].tolist() == pytest.approx([1.0, 1.0, 0.5])

@@ -89,7 +89,7 @@ def networks() -> Networks:
 
 
 def test_a_real_network_in_tiles_gives_what_it_gives_for_the_whole_frame(networks: Networks) -> None:
-    height, width = 288, 512
+    height, width = 384, 672
     generator = np.random.default_rng(1)
     y, x = np.indices((height, width), np.float32)
     distance = np.hypot(y - 150, x - 250) - 90

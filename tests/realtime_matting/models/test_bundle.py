@@ -167,7 +167,7 @@ def spec(**size) -> RoleSpec:
         ((1280, 720), (320, 192)),
         ((720, 1280), (192, 320)),
         ((320, 320), (320, 320)),
-        ((100, 50), (128, 64)),
+        ((100, 50), (320, 160)),
         ((4000, 9), (320, 32)),
     ],
 )
@@ -177,7 +177,7 @@ def test_the_working_size_is_the_scaled_frame_padded_to_the_stride(frame, size):
 
 def test_a_frame_is_scaled_without_stretching():
     assert spec().scaled_size(1280, 720) == (320, 180)
-    assert spec().scaled_size(100, 50) == (100, 50)
+    assert spec().scaled_size(160, 100) == (320, 200)
 
 
 def test_a_fixed_size_is_the_working_size_of_every_frame():
@@ -189,8 +189,9 @@ def test_the_working_size_holds_the_scaled_frame_and_less_than_a_stride_more(wid
     long_side = stride * steps
     made = spec(stride=stride, long_side=long_side)
     scaled, sides = made.scaled_size(width, height), made.working_size(width, height)
-    assert max(scaled) <= long_side
-    scale = min(1, long_side / max(width, height))
+    assert max(scaled) == long_side
+    assert made.scaled_size(*scaled) == scaled
+    scale = long_side / max(width, height)
     for side, inner, full in zip(sides, scaled, (width, height), strict=True):
         assert side % stride == 0
         assert 0 <= side - inner < stride
