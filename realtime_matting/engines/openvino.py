@@ -17,6 +17,7 @@ import openvino.properties.hint as hints  # type: ignore[import-untyped]
 from realtime_matting.engines.base import PRECISION_KEY, FloatArray, Precision
 from realtime_matting.engines.checks import check_inputs, in_one_line
 from realtime_matting.engines.openvino_blocks import compute_in_blocks
+from realtime_matting.engines.openvino_doubling import double_by_convolution
 from realtime_matting.errors import EngineError
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -96,6 +97,7 @@ class OpenVinoEngine:
         model = self._model.clone()
         model.reshape(dict(zip(self._inputs, shapes, strict=True)))
         compute_in_blocks(model)
+        double_by_convolution(model)
         request = _core().compile_model(model, "CPU", self._config).create_infer_request()
         self._requests[shapes] = request
         if len(self._requests) > SIZES_KEPT:
