@@ -1,17 +1,22 @@
 """What follows the networks, on one core: guided filter, foreground colours, blur, composite.
 
-    python benchmarks/compositing.py
+    python benchmarks/compositing.py [VIDEO ...]
 
-The person is drawn: a disc on shoulders with a crown of strands, as in a picture of a curly-haired person at a
+With videos: their first frames, brought to 720 rows, with the networks' own alphas. Told are the milliseconds of one
+core that each step takes for a frame, the least of several runs, as the mean over the frames and for the worst one.
+
+Without, the person is drawn: a disc on shoulders with a crown of strands, as in a picture of a curly-haired person at a
 desk. Told are milliseconds a frame, each the shortest of many runs, so that it hardly depends on what else runs; the
 error at the edges that the guided filter leaves of an exact alpha reduced to the size of the networks' (shm-balanced),
 as a share of what linear interpolation leaves; and the error of the foreground colours, weighted by alpha, as a share
 of that of the picture's own colours.
 """
 
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -20,12 +25,17 @@ from numpy.typing import NDArray
 from realtime_matting.allocator import keep_freed_memory
 from realtime_matting.compositing.backgrounds import open_background
 from realtime_matting.compositing.blend import composite
+from realtime_matting.frames import Frame
 from realtime_matting.matting.foreground import blur_fusion
+from realtime_matting.matting.matter import Matter, resize
 from realtime_matting.matting.refine import fast_guided_filter
 from realtime_matting.metrics import edge_mad
 from realtime_matting.resampling import shrunk
+from realtime_matting.sources.video import VideoSource
 
 RUNS = 40
+FRAMES = 45
+"""Of a video, of which every third is measured."""
 SMALL = (672, 378)
 """(width, height) of the networks' alpha."""
 
@@ -113,9 +123,51 @@ def errors(seen: Scene) -> dict[str, float]:
     }
 
 
+def drafted(video: str) -> list[tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]]:
+    """Every third of a video's first frames at 720 rows, its alpha by the networks, and it as reduced for them."""
+
+    def scaled(frame: Frame) -> Frame:
+        height, width = frame.rgb.shape[:2]
+        rgb = cv2.resize(frame.rgb, (round(width * 720 / height), 720), interpolation=cv2.INTER_LINEAR)
+        return replace(frame, rgb=np.asarray(rgb, np.uint8))
+
+    with VideoSource(video) as source, Matter(reuse=True) as matter:
+        drafts = list(matter.drafts(scaled(frame) for frame in islice(source, FRAMES)))
+    return [(frame.rgb, draft.alpha, draft.small) for frame, draft in drafts[2::3]]
+
+
+def measure(video: str) -> None:
+    """Print what the steps take for the frames of a video, each step with the results of the one before."""
+    frames = drafted(video)
+    behind = np.random.default_rng(0).integers(0, 256, frames[0][0].shape, dtype=np.uint8)
+    spent = np.empty((RUNS // 4, len(frames), 4))
+    for run in spent:
+        for (rgb, small, reduced), milliseconds_each in zip(frames, run, strict=True):
+            times = [time.thread_time()]
+            guide = resize(reduced, small.shape[::-1])
+            times.append(time.thread_time())
+            alpha = fast_guided_filter(rgb, small, guide_small=guide)
+            times.append(time.thread_time())
+            foreground = blur_fusion(rgb, alpha, halved=reduced)
+            times.append(time.thread_time())
+            composite(foreground, alpha, behind)
+            times.append(time.thread_time())
+            milliseconds_each[:] = 1e3 * np.diff(times)
+    soft = 100 * np.mean([np.mean((small > 0) & (small < 1)) for _, small, _ in frames])
+    print(f"{video}, {len(frames)} frames, {soft:.1f} % of the alpha soft, ms a frame, mean and worst:")
+    least = spent.min(0)
+    for name, each in zip(("guide", "guided filter", "foreground colours", "composite"), least.T, strict=True):
+        print(f"  {name:30s} {each.mean():6.2f} {each.max():6.2f}")
+    print(f"  {'guided filter to composite':30s} {least[:, 1:].sum(1).mean():6.2f} {least[:, 1:].sum(1).max():6.2f}")
+
+
 def main() -> None:
     cv2.setNumThreads(1)
     keep_freed_memory()
+    for video in sys.argv[1:]:
+        measure(video)
+    if len(sys.argv) > 1:
+        return
     for width, height in ((1280, 720), (1920, 1080), (3840, 2160)):
         seen = scene(width, height)
         soft = 100 * np.mean((seen.alpha > 0) & (seen.alpha < 1))

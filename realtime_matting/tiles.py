@@ -1,7 +1,7 @@
-"""Rectangles around the soft pixels, so that costly filters run there and nowhere else."""
+"""Rectangles of pictures: around the soft pixels, and of a picture that is enlarged in parts."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import cv2
@@ -26,26 +26,17 @@ class Rectangle(NamedTuple):
         )
 
     def scaled(self, source: Shape, target: Shape) -> "Rectangle":
-        """The same area in the picture of shape `target` instead of `source`; exact at multiples of `units`."""
+        """The pixels of the same picture at shape `target` that lie, also in part, in this area of it at `source`."""
         return Rectangle(
             self.top * target[0] // source[0],
-            self.bottom * target[0] // source[0],
+            -(-self.bottom * target[0] // source[0]),
             self.left * target[1] // source[1],
-            self.right * target[1] // source[1],
+            -(-self.right * target[1] // source[1]),
         )
 
-    def slices(self, within: "Rectangle | None" = None) -> tuple[slice, slice]:
-        """Index of this area in the picture, or in the array that holds only the area `within`."""
-        y, x = (within.top, within.left) if within else (0, 0)
-        return slice(self.top - y, self.bottom - y), slice(self.left - x, self.right - x)
-
-
-def units(shape: Shape, other: Shape) -> tuple[int, int]:
-    """(rows, columns) of a picture of `shape` after which its pixel grid meets that of the same picture at `other`.
-
-    Only there can a part be resized on its own.
-    """
-    return shape[0] // math.gcd(shape[0], other[0]), shape[1] // math.gcd(shape[1], other[1])
+    def slices(self) -> tuple[slice, slice]:
+        """Index of this area in the picture."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 def hull(areas: Iterable[Rectangle]) -> Rectangle:
@@ -54,43 +45,59 @@ def hull(areas: Iterable[Rectangle]) -> Rectangle:
     return Rectangle(min(tops), max(bottoms), min(lefts), max(rights))
 
 
-def bands(mask: NDArray[np.uint8], unit: tuple[int, int], band: int, cell: int) -> Iterator[list[Rectangle]]:
-    """Rectangles that hold all pixels of a mask: one list for each band of rows with any, from left to right.
+def rectangles(mask: NDArray[np.uint8], band: int, cell: int) -> list[Rectangle]:
+    """Rectangles that hold all pixels of a mask, from the top down and from left to right.
 
     Args:
         mask: uint8 (H, W), not 0 where there is something to do.
-        unit: all borders are at multiples of this many rows and columns, or at the border of the picture.
-        band, cell: about how many rows and columns to treat as one.
+        band, cell: rows and columns that are treated as one; each rectangle is of one band.
     """
     height, width = mask.shape
-    band, cell = math.ceil(band / unit[0]) * unit[0], math.ceil(cell / unit[1]) * unit[1]
-    lefts = np.arange(0, width, cell)
-    for top in range(0, height, band):
-        bottom = min(top + band, height)
-        touched = np.maximum.reduceat(mask[top:bottom].max(axis=0), lefts) > 0
-        padded = np.concatenate(([False], touched, [False]))
-        edges = np.flatnonzero(padded[1:] != padded[:-1]).tolist()
-        if edges:
-            yield [
-                Rectangle(top, bottom, first * cell, min(last * cell, width))
-                for first, last in zip(edges[::2], edges[1::2], strict=True)
-            ]
+    touched = np.bitwise_or.reduceat(rows_of(mask, band), np.arange(0, width, cell), axis=1) > 0
+    padded = np.zeros((len(touched), touched.shape[1] + 2), bool)
+    padded[:, 1:-1] = touched
+    bands, edges = np.nonzero(padded[:, 1:] != padded[:, :-1])
+    return [
+        Rectangle(top, min(top + band, height), left, min(right, width))
+        for top, left, right in zip(
+            (bands[::2] * band).tolist(), (edges[::2] * cell).tolist(), (edges[1::2] * cell).tolist(), strict=True
+        )
+    ]
 
 
-def upsampled(
-    plane: NDArray[np.float32], source: Rectangle, area: Rectangle, small: Shape, full: Shape
-) -> NDArray[np.float32]:
+def rows_of(mask: NDArray[np.uint8], band: int) -> NDArray[np.uint8]:
+    """The greatest value in each column of each band of rows: uint8 (bands, W)."""
+    height, width = mask.shape
+    whole = height // band * band
+    found = [mask[:whole].reshape(height // band, band, width).max(axis=1)]
+    if whole < height:
+        found.append(mask[whole:].max(axis=0, keepdims=True))
+    return np.concatenate(found)
+
+
+def upsampled(plane: NDArray[np.float32], area: Rectangle, full: Shape) -> NDArray[np.float32]:
     """Linear interpolation of one area, the same as if the whole plane had been resized.
 
     Args:
-        plane: float32 (h', w') or (h', w', C), the pixels of `source`, which must hold `area` grown by one unit.
-        source, area: in the picture of shape `small`.
+        plane: float32 (h, w) or (h, w, C).
+        area: of the picture of shape `full`, which is no smaller than the plane.
 
     Returns:
-        `area` in the picture of shape `full`.
+        float32, the pixels of `area`; part of a larger array.
     """
-    outer = area.grown(*units(small, full), small)
-    outer_full = outer.scaled(small, full)
-    size = outer_full.right - outer_full.left, outer_full.bottom - outer_full.top
-    resized = cv2.resize(plane[outer.slices(source)], size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized[area.scaled(small, full).slices(outer_full)], np.float32)
+    top, bottom, y, ratio_y = _reach(area.top, area.bottom, plane.shape[0], full[0])
+    left, right, x, ratio_x = _reach(area.left, area.right, plane.shape[1], full[1])
+    resized = cv2.resize(plane[top:bottom, left:right], None, fx=ratio_x, fy=ratio_y, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized[y : y + area.bottom - area.top, x : x + area.right - area.left], np.float32)
+
+
+def _reach(start: int, end: int, small: int, full: int) -> tuple[int, int, int, float]:
+    """Along one side: which pixels to enlarge to get from `start` to `end`, where these begin, and the ratio.
+
+    Pixels can be enlarged on their own from where both grids meet; beyond the last pixel wanted one more is looked at.
+    """
+    divisor = math.gcd(small, full)
+    unit, unit_full = small // divisor, full // divisor
+    first = max(0, ((2 * start + 1) * small - full) // (2 * full)) // unit
+    last = min(small, -(-((2 * end + 1) * small) // (2 * full)) + 1)
+    return first * unit, last, start - first * unit_full, full / small

@@ -4,11 +4,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime_matting.tiles import bands
+from realtime_matting.blocks import Windows, blocks_of
 
 Rgb = NDArray[np.uint8]
-
-_BAND, _CELL = 64, 16  # rows and columns that are treated as one where there is a soft pixel
 
 
 def composite(foreground: Rgb, alpha: NDArray[np.float32], background: Rgb, out: Rgb | None = None) -> Rgb:
@@ -39,18 +37,18 @@ def composite(foreground: Rgb, alpha: NDArray[np.float32], background: Rgb, out:
 
     opaque = alpha >= 1
     cv2.copyTo(foreground, opaque.view(np.uint8), out)
-    soft = (alpha > 0) & ~opaque
-    for areas in bands(soft.view(np.uint8), (1, 1), _BAND, _CELL):
-        for area in areas:
-            _blend(foreground[area.slices()], alpha[area.slices()], background[area.slices()], out[area.slices()])
+    for blocks in blocks_of(((alpha > 0) ^ opaque).view(np.uint8)):
+        fronts, alphas, behinds = Windows(foreground, blocks), Windows(alpha, blocks), Windows(background, blocks)
+        outs = Windows(out, blocks)
+        for few in blocks.portions():
+            outs.put(few, _blended(fronts.take(few), alphas.take(few), behinds.take(few)))
     return out
 
 
-def _blend(foreground: Rgb, alpha: NDArray[np.float32], background: Rgb, out: Rgb) -> None:
-    """B + α(F − B), which is exact for α of 0 and 1, into `out`."""
+def _blended(foreground: Rgb, alpha: NDArray[np.float32], background: Rgb) -> Rgb:
+    """B + α(F − B), which is exact for α of 0 and 1."""
     behind = background.astype(np.float32)
-    blended = foreground.astype(np.float32)
-    blended -= behind
+    blended = np.subtract(foreground, behind, dtype=np.float32)
     blended *= np.asarray(cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), np.float32)
     blended += behind
-    cv2.convertScaleAbs(blended, dst=out)  # rounds to the nearest
+    return np.asarray(cv2.convertScaleAbs(blended), np.uint8)  # rounds to the nearest

@@ -19,8 +19,9 @@ import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
+from realtime_matting.blocks import Windows, blocks_of
 from realtime_matting.resampling import reduced
-from realtime_matting.tiles import Rectangle, bands, hull, units, upsampled
+from realtime_matting.tiles import Rectangle, hull, upsampled
 
 Alpha = NDArray[np.float32]
 Colours = NDArray[np.float32]
@@ -32,7 +33,7 @@ _SHORT_SIDE = 180
 _WIDE, _NARROW = 15, 3
 _REACH = 2 * (_WIDE // 2) + _NARROW + 2  # how far around a pixel of the small picture its means look
 _FAINT = np.float32(1e-4)  # where a box holds less foreground than this, F_b tends to the mean of the picture
-_BAND, _CELL = 64, 16  # rows and columns of the picture
+_ROWS = 240  # of the picture, for which the means are enlarged at once
 # Colours go on for two pixels beyond the soft ones: a video with half the colour resolution mixes neighbours.
 _NEIGHBOURS = np.ones((5, 5), np.uint8)
 
@@ -56,32 +57,32 @@ def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None) -> Rgb:
     if alpha.shape != full:
         raise ValueError(f"the alpha {alpha.shape} must be of the picture's size {full}")
     foreground = image.copy()
-    below_one = alpha < 1
-    soft = cv2.dilate(((alpha > 0) & below_one).view(np.uint8), _NEIGHBOURS)
-    wanted = np.asarray(soft & below_one.view(np.uint8), np.uint8)
-    if not wanted.any():
+    # Where alpha is 1 the estimate is the picture, exactly.
+    wanted = np.asarray(cv2.dilate(((alpha > 0) & (alpha < 1)).view(np.uint8), _NEIGHBOURS), np.uint8)
+    found = blocks_of(wanted)
+    if not found:
         return foreground
 
     reduction = 2 ** max(0, round(math.log2(min(full) / _SHORT_SIDE)))
     small = _divided(full, reduction)
-    unit, unit_small = units(full, small), units(small, full)
-    parts = list(bands(wanted, unit, _BAND, _CELL))
-    source = hull(hull(areas) for areas in parts).scaled(full, small)
-    source = _even(source.grown(unit_small[0] + _REACH, unit_small[1] + _REACH, small), small)
+    # Interpolation looks one pixel around the blocks.
+    source = hull(blocks.hull() for blocks in found).scaled(full, small).grown(_REACH + 1, _REACH + 1, small)
+    here = _even(source, small).slices()
     reducible = image if halved is None or halved.shape[0] < small[0] else halved
-    near_foreground, near_background = _means(
-        reduced(reducible, *small)[source.slices()], reduced(alpha, *small)[source.slices()]
-    )
-    for areas in parts:
-        # To enlarge a whole band at once takes less time than the calls for each of its areas.
-        band = hull(areas)
-        band_small = band.scaled(full, small)
-        foreground_here = upsampled(near_foreground, source, band_small, small, full)
-        background_here = upsampled(near_background, source, band_small, small, full)
-        for area in areas:
-            here, within = area.slices(), area.slices(band)
-            estimate = _fused(image[here], _three(alpha[here]), foreground_here[within], background_here[within])
-            cv2.copyTo(estimate, wanted[here], foreground[here])
+    near_foreground, difference = np.zeros((2, *small, 3), np.float32)
+    near_foreground[here], difference[here] = _means(reduced(reducible, *small)[here], reduced(alpha, *small)[here])
+    for blocks in found:
+        images, colours = Windows(image, blocks), Windows(foreground, blocks)
+        alphas, masks = Windows(alpha, blocks), Windows(wanted, blocks)
+        for band in blocks.bands(_ROWS):
+            area = band.hull()
+            nears = Windows(upsampled(near_foreground, area, full), blocks)
+            differences = Windows(upsampled(difference, area, full), blocks)
+            for few in band.portions():
+                there, pixels = few.within(area), images.take(few)
+                estimate = _fused(pixels, _three(alphas.take(few)), nears.take(there), differences.take(there))
+                cv2.copyTo(estimate, masks.take(few), pixels)
+                colours.put(few, pixels)
     return foreground
 
 
@@ -91,46 +92,55 @@ def _even(area: Rectangle, shape: tuple[int, int]) -> Rectangle:
     return Rectangle(area.top - area.top % 2, min(bottom, shape[0]), area.left - area.left % 2, min(right, shape[1]))
 
 
-def _fused(image: Rgb, alpha: Colours, near_foreground: Colours, near_background: Colours) -> Rgb:
-    """F rounded, for an alpha repeated three times. In place of α(I − αF_b − (1 − α)B_b): α(I − B_b − α(F_b − B_b))."""
-    explained = near_foreground - near_background
-    explained *= alpha
-    explained += near_background
-    rest = image.astype(np.float32)
-    rest -= explained
+def _fused(image: Rgb, alpha: Colours, near_foreground: Colours, difference: Colours) -> Rgb:
+    """F rounded, for an alpha repeated three times, as αI + (1 − α)(F_b + α(F_b − B_b)), which is the same."""
+    difference *= alpha
+    difference += near_foreground
+    rest = np.subtract(image, difference, dtype=np.float32)
     rest *= alpha
-    rest += near_foreground
-    np.maximum(rest, 0, out=rest)  # what follows rounds and saturates, but takes the absolute value as well
-    return np.asarray(cv2.convertScaleAbs(rest), np.uint8)
+    return np.asarray(cv2.add(rest, difference, dtype=cv2.CV_8U), np.uint8)  # rounds to the nearest and saturates
 
 
 def _means(picture: Colours, alpha: Alpha) -> tuple[Colours, Colours]:
-    """F_b and B_b of the second pass, float32 (h, w, 3) in [0, 255]."""
-    weight = _three(alpha)
-    opposite = 1 - weight
-    weight_2, opposite_2 = weight * weight, opposite * opposite
+    """F_b of the second pass, float32 (h, w, 3) in [0, 255], and F_b − B_b."""
+    opposite = 1 - alpha
+    weight_2, opposite_2 = alpha * alpha, opposite * opposite
     coarse = _divided(alpha.shape, 2)
-    mean_coarse = _box(reduced(picture, *coarse), _WIDE)
+    # With a fourth channel of ones, which becomes the sum of the weights.
+    with_one = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA), np.float32)
+    faint = _FAINT * _box(reduced(with_one, *coarse), _WIDE)
 
-    def wide(weight_4: Colours) -> Colours:
-        weighted, share = reduced(picture * weight_4, *coarse), reduced(cv2.extractChannel(weight_4, 0), *coarse)
-        return _enlarged(_mean(_box(weighted, _WIDE), _box(share, _WIDE), mean_coarse), alpha.shape)
+    def wide(weight_4: Alpha) -> Colours:
+        weights = np.asarray(cv2.merge([weight_4] * 4), np.float32)
+        weights *= with_one
+        sums = _box(reduced(weights, *coarse), _WIDE)
+        sums += faint
+        mean = np.asarray(cv2.cvtColor(sums, cv2.COLOR_RGBA2RGB), np.float32)
+        mean *= _three(np.reciprocal(np.asarray(cv2.extractChannel(sums, 3), np.float32)))
+        return np.asarray(cv2.resize(mean, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
     near_foreground, near_background = wide(weight_2 * weight_2), wide(opposite_2 * opposite_2)
     rest = near_background - near_foreground
-    rest *= weight
+    rest *= _three(alpha)
     rest += picture
     rest -= near_background
-    mean = _box(picture, _NARROW)
+    faint = _FAINT * _box(picture, _NARROW)
 
-    def narrow(near: Colours, share: Colours, share_2: Colours) -> Colours:
-        colours = share * rest
+    def narrow(near: Colours, share: Alpha, share_2: Alpha) -> Colours:
+        colours = _three(share)
+        colours *= rest
         colours += near
         np.clip(colours, 0, 255, out=colours)
-        colours *= share_2
-        return _mean(_box(colours, _NARROW), _box(cv2.extractChannel(share_2, 0), _NARROW), mean)
+        colours *= _three(share_2)
+        sums, weight = _box(colours, _NARROW), _box(share_2, _NARROW)
+        sums += faint
+        weight += _FAINT
+        sums *= _three(np.divide(1, weight, out=weight))
+        return sums
 
-    return narrow(near_foreground, weight, weight_2), narrow(near_background, opposite, opposite_2)
+    near_foreground = narrow(near_foreground, alpha, weight_2)
+    near_background = narrow(near_background, opposite, opposite_2)
+    return near_foreground, np.subtract(near_foreground, near_background, out=near_background)
 
 
 def _box(plane: MatLike, side: int) -> Colours:
@@ -138,20 +148,8 @@ def _box(plane: MatLike, side: int) -> Colours:
     return np.asarray(cv2.blur(plane, (side, side), borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _mean(weighted: Colours, weight: Alpha, otherwise: Colours) -> Colours:
-    """Weighted mean, in the memory of the first two; what is `otherwise`, where the weights are next to nothing."""
-    weighted += _FAINT * otherwise
-    weight += _FAINT
-    weighted *= _three(np.divide(1, weight, out=weight))
-    return weighted
-
-
 def _divided(shape: tuple[int, ...], divisor: int) -> tuple[int, int]:
     return max(1, round(shape[0] / divisor)), max(1, round(shape[1] / divisor))
-
-
-def _enlarged(picture: Colours, shape: tuple[int, ...]) -> Colours:
-    return np.asarray(cv2.resize(picture, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _three(plane: Alpha) -> Colours:

@@ -4,12 +4,15 @@ Around each pixel alpha is taken to be linear in the picture's colour, α = a·I
 alpha is small, and applied to the picture at its own size, so that edges of the picture come back as edges of alpha.
 """
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime_matting.blocks import Windows, blocks_of
 from realtime_matting.resampling import shrunk
-from realtime_matting.tiles import bands, hull, units
+from realtime_matting.tiles import Rectangle, rectangles, upsampled
 
 Alpha = NDArray[np.float32]
 Rgb = NDArray[np.uint8]
@@ -19,9 +22,9 @@ Planes = NDArray[np.float32]
 _GUIDE = np.array([[0.299, 0.587, 0.114, 0], [0.5, 0, -0.5, 128], [0, 0, 0, 255]], np.float32)
 _SUM = np.ones((1, 3), np.float32)
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
-# Rows of a band and columns of a cell in the small alpha: a band's planes stay in the processor's cache, and neither
-# is much time spent on pixels far from the soft edge nor on the number of calls.
-_BAND, _CELL = 48, 12
+_BAND, _CELL = 32, 16  # rows and columns of the small alpha that are treated as one,
+_STRIP = 600  # and about how many columns of them at once: their planes stay in the processor's cache
+_ROWS = 240  # of the picture, for which the coefficients are enlarged at once
 
 
 def fast_guided_filter(
@@ -57,38 +60,29 @@ def fast_guided_filter(
         raise ValueError(f"guide_small {guide_small.shape[:2]} must be of the alpha's size {small}")
 
     alpha = np.asarray(cv2.resize(alpha_small, full[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-    unit = units(small, full)
-    for areas in bands(_unknown(alpha_small), unit, _BAND, _CELL):
-        # Interpolation looks one pixel around the areas, two box filters in a row two radii around that.
-        inner = hull(areas).grown(1, 1, small)
-        source = inner.grown(2 * radius, 2 * radius, small)
-        found = _coefficients(guide_small[source.slices()], alpha_small[source.slices()], radius, eps)
-        # A part can be enlarged on its own only from unit to unit; what is filled up with zeros is cut off again.
-        outer = hull(areas).grown(*unit, small)
-        planes = np.zeros((outer.bottom - outer.top, outer.right - outer.left, 3), np.float32)
-        planes[inner.slices(outer)] = found[inner.slices(source)]
-        outer_full = outer.scaled(small, full)
-        size = outer_full.right - outer_full.left, outer_full.bottom - outer_full.top
-        planes = np.asarray(cv2.resize(planes, size, interpolation=cv2.INTER_LINEAR), np.float32)
-        for area in areas:
-            area_full = area.scaled(small, full)
-            here = area_full.slices()
-            _filter(guide[here], planes[area_full.slices(outer_full)], alpha[here])
+    found = blocks_of(((alpha > 0) & (alpha < 1)).view(np.uint8))
+    if not found:
+        return alpha
+    coefficients = _coefficients(guide_small, alpha_small, radius, eps)
+    for blocks in found:
+        guides, alphas = Windows(guide, blocks), Windows(alpha, blocks)
+        for band in blocks.bands(_ROWS):
+            area = band.hull()
+            enlarged = Windows(upsampled(coefficients, area, full), blocks)
+            for few in band.portions():
+                filtered = _filtered(guides.take(few), enlarged.take(few.within(area)))
+                mixed = alphas.take(few)
+                cv2.copyTo(filtered, ((mixed > 0) & (mixed < 1)).view(np.uint8), mixed)
+                alphas.put(few, mixed)
     return alpha
 
 
-def _filter(guide: Rgb, coefficients: Planes, alpha: Alpha) -> None:
-    """Replace the alphas between 0 and 1 by the sum of coefficients · guide, in place."""
-    terms = _guide_planes(guide)
+def _filtered(guide: Rgb, coefficients: Planes) -> Alpha:
+    """The sum of coefficients · guide."""
+    terms = cv2.transform(guide, _GUIDE).astype(np.float32)
     terms *= coefficients
     filtered = cv2.transform(terms, _SUM)
-    np.clip(filtered, 0, 1, out=filtered)
-    soft = (alpha > 0) & (alpha < 1)
-    cv2.copyTo(filtered, soft.view(np.uint8), alpha)
-
-
-def _guide_planes(rgb: Rgb) -> Planes:
-    return cv2.transform(rgb, _GUIDE).astype(np.float32)
+    return np.asarray(np.clip(filtered, 0, 1, out=filtered), np.float32)
 
 
 def _unknown(alpha: Alpha) -> NDArray[np.uint8]:
@@ -99,30 +93,76 @@ def _unknown(alpha: Alpha) -> NDArray[np.uint8]:
 
 
 def _coefficients(guide: Rgb, alpha: Alpha, radius: int, eps: float) -> Planes:
-    """What the three guide planes are multiplied by, averaged over the windows a pixel is in: float32 (h, w, 3).
+    """What the three guide planes are multiplied by, where `_unknown`: float32 (h, w, 3), 0 far from there."""
+    height, width = alpha.shape
+    margin = 2 * radius  # there are two box filters in a row
+    coefficients = np.zeros((height, width, 3), np.float32)
+    planes = np.empty((3, height + 2 * margin, width + 2 * margin), np.float32)
+    for plane, padded in zip((*cv2.split(cv2.transform(guide, _GUIDE))[:2], alpha), planes, strict=True):
+        levels = np.asarray(plane, np.float32)
+        cv2.copyMakeBorder(levels, margin, margin, margin, margin, cv2.BORDER_REPLICATE, dst=padded)
+    for group in _side_by_side(rectangles(_unknown(alpha), _BAND, _CELL), margin):
+        strip = np.empty((8, _BAND + 2 * margin, group[-1][1]), np.float32)
+        strip[:3] = 0
+        for (top, bottom, left, right), end in group:
+            bottom, right = bottom + 2 * margin, right + 2 * margin
+            strip[:3, : bottom - top, end - right + left : end] = planes[:, top:bottom, left:right]
+        solved = _solved(strip, radius, eps)
+        for area, end in group:
+            # Beyond the picture's border the outermost windows are repeated.
+            rows, columns = area.bottom - area.top, area.right - area.left
+            here = solved[:, end - columns - 3 * radius : end - radius]
+            if area.top == 0:
+                here[:radius] = here[radius]
+            if area.bottom == height:
+                here[rows + radius :] = here[rows + radius - 1]
+            if area.left == 0:
+                here[:, :radius] = here[:, radius : radius + 1]
+            if area.right == width:
+                here[:, -radius:] = here[:, -radius - 1 : -radius]
+        found = _mean(solved, radius)
+        for area, end in group:
+            rows, columns = area.bottom - area.top, area.right - area.left
+            coefficients[area.slices()] = found[radius : radius + rows, end - margin - columns : end - margin]
+    return coefficients
+
+
+def _side_by_side(areas: list[Rectangle], margin: int) -> Iterator[list[tuple[Rectangle, int]]]:
+    """Areas to be treated as one, each with the column where it and its margin end."""
+    group: list[tuple[Rectangle, int]] = []
+    end = 0
+    for area in areas:
+        end += area.right - area.left + 2 * margin
+        group.append((area, end))
+        if end > _STRIP:
+            yield group
+            group, end = [], 0
+    if group:
+        yield group
+
+
+def _solved(strip: Planes, radius: int, eps: float) -> Planes:
+    """Slopes and offset of each window: float32 (rows − 2·radius, columns, 3).
 
     Each window solves (Σ + εE)·a = cov(I, α), b = mean(α) − a·mean(I) (He et al. 2013, TPAMI, section 3.4, colour
     guide), here for the two planes y, luminance, and c, half of red − blue.
+
+    Args:
+        strip: float32 (8, rows, columns): y, c, alpha, and room for their products.
     """
-    y, c, scratch = (np.asarray(plane, np.float32) for plane in cv2.split(_guide_planes(guide)))
-
-    def mean(plane: NDArray[np.floating]) -> Planes:
-        side = 2 * radius + 1
-        return np.asarray(cv2.blur(plane, (side, side), borderType=cv2.BORDER_REPLICATE), np.float32)
-
-    def covariance(a: Planes, b: Planes, mean_a: Planes, mean_b: Planes) -> Planes:
-        product = mean(np.multiply(a, b, out=scratch))
-        product -= np.multiply(mean_a, mean_b, out=scratch)
-        return product
-
-    mean_y, mean_c, offset = mean(y), mean(c), mean(alpha)
+    _, rows, columns = strip.shape
+    np.multiply(strip[:3], strip[0], out=strip[3:6])
+    np.multiply(strip[1:3], strip[1], out=strip[6:])
+    # All planes in one call, below each other; where one meets the next the means are mixed, and left out.
+    means = _mean(strip.reshape(-1, columns), radius).reshape(strip.shape)[:, radius : rows - radius]
+    scratch = strip[:3, radius : rows - radius]
+    means[3:6] -= np.multiply(means[:3], means[0], out=scratch)
+    means[6:] -= np.multiply(means[1:3], means[1], out=scratch[:2])
+    mean_y, mean_c, offset, yy, yc, slope_y, cc, slope_c = means
+    scratch = scratch[0]
     smoothness = np.float32(eps * 255**2)
-    yy = covariance(y, y, mean_y, mean_y)
     yy += smoothness
-    yc = covariance(y, c, mean_y, mean_c)
-    cc = covariance(c, c, mean_c, mean_c)
     cc += smoothness / 4  # of half the difference
-    slope_y, slope_c = covariance(y, alpha, mean_y, offset), covariance(c, alpha, mean_c, offset)
 
     ratio = yc / yy
     slope_c -= np.multiply(ratio, slope_y, out=scratch)
@@ -133,4 +173,9 @@ def _coefficients(guide: Rgb, alpha: Alpha, radius: int, eps: float) -> Planes:
     offset -= np.multiply(slope_y, mean_y, out=scratch)
     offset -= np.multiply(slope_c, mean_c, out=scratch)
     offset *= np.float32(1 / 255)
-    return mean(np.asarray(cv2.merge([slope_y, slope_c, offset]), np.float32))
+    return np.asarray(cv2.merge([slope_y, slope_c, offset]), np.float32)
+
+
+def _mean(planes: Planes, radius: int) -> Planes:
+    side = 2 * radius + 1
+    return np.asarray(cv2.blur(planes, (side, side), borderType=cv2.BORDER_REPLICATE), np.float32)

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from realtime_matting import blocks
 from realtime_matting.matting import foreground as module
 from realtime_matting.matting.foreground import blur_fusion
 
@@ -115,9 +116,11 @@ def test_the_boxes_scale_with_the_picture() -> None:
 def test_working_in_parts_gives_the_whole(shape: tuple[int, int], levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     alpha = strands(shape)
     picture = composite(textured(shape, (90, 60, 45), 1), alpha, textured(shape, (40, 200, 60), 2))
+    monkeypatch.setattr(module, "_ROWS", 32)
     in_parts = blur_fusion(picture, alpha)
-    monkeypatch.setattr(module, "_BAND", 10_000)
-    monkeypatch.setattr(module, "_CELL", 10_000)
+    monkeypatch.setattr(module, "_ROWS", 10_000)
+    monkeypatch.setattr(blocks, "ROWS", 10_000)
+    monkeypatch.setattr(blocks, "COLUMNS", 10_000)
     assert np.abs(in_parts.astype(int) - blur_fusion(picture, alpha)).max() <= levels
 
 

@@ -11,7 +11,13 @@ from realtime_matting.resampling import shrunk
 Alpha = NDArray[np.float32]
 Rgb = NDArray[np.uint8]
 
-SIZES = [((144, 192), (72, 96)), ((150, 250), (60, 100)), ((101, 67), (37, 41)), ((48, 64), (48, 64))]
+SIZES = [
+    ((144, 192), (72, 96)),
+    ((300, 100), (90, 40)),
+    ((150, 250), (60, 100)),
+    ((101, 67), (37, 41)),
+    ((48, 64), (48, 64)),
+]
 
 
 def blobs(shape: tuple[int, int], seed: int) -> Alpha:
