@@ -10,12 +10,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from realtime_matting.live_matting import Rgb
+    from realtime_matting.presets.preset import Preset
+    from realtime_matting.sources.live_base import Shot
 
 SETTLING = 10
 """Frames that are not timed: networks are compiled for the first."""
@@ -31,7 +36,8 @@ class Task:
         way: ``"mediapipe"``; a preset (fast, balanced, quality); or a bundle's name or folder.
         clip: path of the video.
         frames: how many of it, at most.
-        path: "file" decodes, mattes and encodes; "live" mattes and composites frames that are there already.
+        path: "file" decodes, mattes and encodes; "live" is a live run without an output, whose camera has the next
+            frame there already whenever one is wanted.
         threads: of the networks; None: as many as there are cores.
         began: ``time.time()`` when the process was started.
     """
@@ -62,6 +68,28 @@ class Result:
     memory: float = 0.0
     growth: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
+
+
+class Camera:
+    """Gives pictures that are there already, there and back again, so that the motion has no jump."""
+
+    name, fps, damaged = "pictures", 250.0, 0
+
+    def __init__(self, pictures: Sequence["Rgb"]) -> None:
+        self._pictures = [*pictures, *reversed(pictures)]
+        self._given = 0
+        self.size = (pictures[0].shape[1], pictures[0].shape[0])
+
+    def read(self, timeout: float) -> "Shot":
+        """One more; faster than any run takes them."""
+        from realtime_matting.sources.live_base import Shot
+
+        time.sleep(1 / self.fps)
+        self._given += 1
+        return Shot(self._pictures[self._given % len(self._pictures)], time.monotonic())
+
+    def close(self) -> None:
+        pass
 
 
 class Clock:
@@ -123,7 +151,7 @@ def run(task: Task) -> Result:
 
 
 def measure_ours(task: Task, out: str) -> Result:
-    """A preset or a bundle, as ``rtmatte video`` runs it."""
+    """A preset or a bundle, as ``rtmatte video`` runs it, or ``rtmatte webcam``."""
     from realtime_matting import Matter, Profile, open_background, open_sink, open_source, output_picture, run_offline
     from realtime_matting.defaults import PRESETS
     from realtime_matting.frames import Frame, StreamInfo
@@ -140,36 +168,66 @@ def measure_ours(task: Task, out: str) -> Result:
             return islice(self._frames, task.frames)
 
     preset = load_preset(task.way) if task.way in PRESETS else Preset(model=task.way)
-    profile, reuse = Profile(), preset.reuses(live=task.path == "live")
+    if task.path == "live":
+        return measure_live(task, preset)
+    profile, reuse = Profile(), preset.reuses(live=False)
     clock = Clock(task, profile.seconds)
     with (
         open_source(task.clip) as source,
         Matter(preset.model, threads=task.threads, profile=profile, reuse=reuse) as matter,
         closing(open_background(str(BACKGROUND))) as background,
+        open_sink(out, info=source.info, kind="composite") as sink,
     ):
-        picture = output_picture("composite", background)
-        if task.path == "live":
-            frames = list(islice(source, min(task.frames, 40)))
-            for number in range(1, task.frames + 1):
-                # There and back again, so that the motion has no jump.
-                turn, index = divmod(number, len(frames))
-                frame = frames[index if turn % 2 == 0 else -1 - index]
-                matte = matter(frame.rgb)
-                with profile.stage("composite"):
-                    picture(frame, matte)
-                clock.frame_done(number)
-        else:
-            with open_sink(out, info=source.info, kind="composite") as sink:
-                run_offline(
-                    Shortened(source.info, iter(source)),
-                    matter,
-                    picture,
-                    sink,
-                    delay=preset.delay if reuse else 0,
-                    profile=profile,
-                    progress=clock.frame_done,
-                )
+        run_offline(
+            Shortened(source.info, iter(source)),
+            matter,
+            output_picture("composite", background),
+            sink,
+            delay=preset.delay if reuse else 0,
+            profile=profile,
+            progress=clock.frame_done,
+        )
         return clock.stop()
+
+
+def measure_live(task: Task, preset: "Preset") -> Result:
+    """A preset in a live run."""
+    from realtime_matting import Profile, open_source
+    from realtime_matting.backdrop import Backdrop
+    from realtime_matting.live import LiveRun
+    from realtime_matting.live_matting import LiveOptions
+    from realtime_matting.live_presets import LivePreset
+    from realtime_matting.presets.opening import look_of, open_matter
+    from realtime_matting.sinks.live_file import NoSink
+
+    profile = Profile()
+    clock = Clock(task, profile.seconds)
+
+    class Counting(NoSink):
+        """Has the frames counted, and ends the run after the last."""
+
+        shown = 0
+
+        def send(self, rgb: "Rgb", time: float) -> None:
+            shown = live.status()["shown"]
+            if shown != self.shown:  # else it is the background before the first one, or the same one again
+                self.shown = shown
+                clock.frame_done(shown)
+            if shown >= task.frames:
+                live.stop()
+
+    with open_source(task.clip) as source:
+        camera = Camera([frame.rgb for frame in islice(source, min(task.frames, 40))])
+    opened = LivePreset(lambda: open_matter(preset, live=True, threads=task.threads, profile=profile), look_of(preset))
+    options = LiveOptions(camera.size, camera.fps, preset=task.way)
+    with closing(opened), closing(Backdrop([str(BACKGROUND)], print)) as backdrop:
+        live = LiveRun(camera, lambda: camera, {task.way: opened}, backdrop, [Counting()], options, profile=profile)
+        live.run()
+        result = clock.stop()
+    # They hold other stages.
+    for name in ("draft", "finish"):
+        result.stages.pop(name)
+    return result
 
 
 def measure_mediapipe(task: Task, out: str) -> Result:

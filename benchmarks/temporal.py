@@ -1,15 +1,15 @@
 """What it brings to carry the trimap over time: reuse on against off, frame by frame in one run.
 
-    python benchmarks/temporal.py [--sets clips dancer] [--model NAME] [--frames 60] [--delay 1]
+    python benchmarks/temporal.py [--sets clips dancer] [--calm 4] [--model NAME] [--frames 60] [--delay 1]
                                   [--baseline mediapipe] [--out out/temporal] [--plot out/temporal.png]
 
 Every frame is matted by both in turn, so that whatever else runs on the machine slows both alike. For each sequence:
 the trimap network's runs per frame, the share of the picture that the matting network was given, milliseconds in the
 networks and in all that is done at their size, MAD and dtSSD against the exact alpha (whole image, RVM's scale), and
-the ratios on : off. A clip is calm where the true alpha changes by less than 4·1e-3 a frame in the mean. The first
-frames of one sequence of each size are matted once before, for the networks to be compiled. With --out, the figures
-of each frame as CSV; with --plot, what the matting network takes at 1280×720 by the share of the picture that is
-unknown.
+the ratios on : off. With --calm, so many calm sequences besides (`calm.py`), with a mean of their own. A clip is calm
+where the true alpha changes by less than 4·1e-3 a frame in the mean. The first frames of one sequence of each size
+are matted once before, for the networks to be compiled. With --out, the figures of each frame as CSV; with --plot,
+what the matting network takes at 1280×720 by the share of the picture that is unknown.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from calm import calm_clips
 from numpy.typing import NDArray
 
 from realtime_matting import Frame, Matter
@@ -190,6 +191,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/validation"))
     parser.add_argument("--backgrounds", type=Path, default=Path("../shared/data/backgrounds/validation"))
     parser.add_argument("--sets", nargs="+", default=["clips", "dancer"])
+    parser.add_argument("--calm", type=int, default=0, help="so many calm sequences besides")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--frames", type=int, help="at most so many of each sequence")
     parser.add_argument("--delay", type=int, default=1)
@@ -206,6 +208,8 @@ def main() -> int:
         for one in load_sets(options.sets, options.data, options.backgrounds, limit=options.frames)
         for clip in one.clips
     ]
+    listed = len(clips)
+    clips += calm_clips(options.data, options.backgrounds, options.calm, options.frames or 60)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
     rows: list[list[float]] = []
@@ -246,10 +250,11 @@ def main() -> int:
             if options.out is not None:
                 write_frames(options.out / f"{clip.name.replace(' ', '_')}.csv", carried, alone)
     heads = ("sequence", "T-Net/frame", "matted", "net ms", "net ×", "net+carry ×", "MAD", "MAD ×", "dtSSD", "dtSSD ×")
-    whole = [float(np.mean([row[column] for row in rows])) for column in range(len(rows[0]))]
-    table = [
-        (name, *(f"{number:.2f}" for number in row)) for name, row in zip([*names, "mean"], [*rows, whole], strict=True)
-    ]
+    whole = [float(each) for each in np.mean(rows[:listed], axis=0)]
+    named = [*zip(names, rows, strict=True), (f"mean of {' and '.join(options.sets)}", whole)]
+    if options.calm:
+        named.append(("mean of the calm ones", [float(each) for each in np.mean(rows[listed:], axis=0)]))
+    table = [(name, *(f"{number:.2f}" for number in row)) for name, row in named]
     print(format_table((*heads, "dtSSD × baseline"), table, right_aligned=set(range(1, 11))))
     if options.plot is not None:
         draw(options.plot, *cost_of_bands(options.model, options.threads, (1280, 720)))

@@ -6,7 +6,7 @@
 Each combination runs in a process of its own, one after the other, in several rounds; figures are medians of the
 rounds, and the largest of memory and growth. The clip is scaled to each size and encoded beforehand (H.264, crf 18).
 Stages overlap in time, so their sum is more than a frame takes; "cpu ms" is the processor time of all threads. With
---live, frames are matted and composited, one after the other, and neither decoded nor encoded.
+--live, frames that are there already go through a live run as fast as it takes them, neither decoded nor encoded.
 
 Written: video.md, video.csv and video.png (milliseconds a frame, and of each stage).
 """

@@ -1,8 +1,8 @@
 """Camera → matter → composite → outputs, with the newest frame only: what a video call needs.
 
-Three threads: one reads the camera, one mattes and composites, the caller's hands pictures over. Between them lies one
-slot each: a late frame is replaced by the newer one before any work is done on it, so latency is bounded by the work on
-one frame, whatever the speed of the machine.
+Four threads: one reads the camera, one runs the networks, one composites, the caller's hands pictures over. Between
+them lies one slot each: a late frame is replaced by the newer one before any work is done on it, so latency is bounded
+by the work on one frame and what is left of the one before it, whatever the speed of the machine.
 
 What goes out is a composite, the last good composite again, or the background alone. There is no way from the camera
 to an output but through a matte.
@@ -65,8 +65,7 @@ class LiveRun:
         Args:
             camera: the camera, open; in this way one that cannot be used is told before anything starts.
             reopen: opens the camera again after it was lost; raises ``CameraError`` until that is possible.
-            presets: by name, the best and dearest first; called in one thread, one at a time. The caller closes them
-                after the run.
+            presets: by name, the best and dearest first. The caller closes them after the run.
             backdrop: what the person is put on.
             sinks: where pictures go, at least one; a frame's latency ends when all of them have its composite.
             options: see ``LiveOptions``.
@@ -164,7 +163,12 @@ class LiveRun:
         self._look_who_watches()
         threads = [
             threading.Thread(target=self._guarded, args=(work,), name=f"rtmatte {name}", daemon=True)
-            for name, work in (("camera", self._read_camera), ("matting", self._run_matting), ("files", self._watch))
+            for name, work in (
+                ("camera", self._capture.run),
+                ("drafts", self.matting.run_drafts),
+                ("composites", self.matting.run_composites),
+                ("files", self._watch),
+            )
         ]
         for thread in threads:
             thread.start()
@@ -173,6 +177,7 @@ class LiveRun:
         finally:
             self._stop.set()
             self._shots.close()
+            self.matting.close()
             self._composites.close()
             leave_by = time.monotonic() + _LEAVE
             for thread in threads:
@@ -183,27 +188,21 @@ class LiveRun:
             time.monotonic() - self._began, self._profile.milliseconds_per_call(), tuple(self.matting.changes)
         )
 
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def _guarded(self, work: Callable[[threading.Event], None]) -> None:
         """Thread: an error that ends one thread ends the run."""
         try:
-            work()
+            work(self._stop)
         except BaseException as error:
             self._error = self._error or error
             self._stop.set()
-
-    def _read_camera(self) -> None:
-        self._capture.run(self._stop)
-
-    def _run_matting(self) -> None:
-        self.matting.run(self._stop)
 
     # Thread: what is looked at now and then.
 
     def _look_who_watches(self) -> None:
         self._resting = self.options.rest and not any(sink.watched() for sink in self._sinks)
 
-    def _watch(self) -> None:
-        while not self._stop.wait(_WATCH):
+    def _watch(self, stop: threading.Event) -> None:
+        while not stop.wait(_WATCH):
             self._look_who_watches()
             self._backdrop.reload_if_changed()
 

@@ -1,9 +1,15 @@
-"""The working thread of a live run: the newest frame in, its composite out; nothing in between is kept."""
+"""The work of a live run, in two threads: the newest frame in, its composite out; nothing in between is kept.
+
+The first thread fits the newest frame and runs the networks (the draft), the second brings the draft to the frame's
+size and puts it before the background. Between them is one place. The first takes a frame when that place is empty, so
+no draft is ever thrown away, and what a frame may have to wait for is the rest of the work on the one before it.
+"""
 
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 import cv2
@@ -13,24 +19,24 @@ from numpy.typing import NDArray
 from realtime_matting.backdrop import Backdrop
 from realtime_matting.compositing.cover import cover
 from realtime_matting.debug_view import debug_view
-from realtime_matting.errors import InputError
+from realtime_matting.frames import Frame
 from realtime_matting.framing import Framing, cropped
+from realtime_matting.live_choice import PresetChoice
+from realtime_matting.live_failures import Failures
 from realtime_matting.live_presets import LivePreset
 from realtime_matting.live_report import Tally
 from realtime_matting.profiling import Profile
 from realtime_matting.slot import Slot
 from realtime_matting.sources.live_base import Shot
-from realtime_matting.stepping import Stepper
 
 Rgb = NDArray[np.uint8]
 Pause = Literal["background", "still"]
 
 _POLL = 0.02
 """Seconds to wait for a frame before it is looked whether the run should end."""
-_GIVE_UP = 10.0
-"""Seconds of nothing but failing mattes after which the run ends."""
 _NEW_STREAM = 1.0
 """Seconds between two frames after which the first says nothing of the second."""
+_TICK = Fraction(1, 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -77,12 +83,35 @@ class Composite:
     debug: Rgb | None
 
 
+@dataclass(frozen=True, eq=False)
+class _Drafted:
+    """A frame between the two stages.
+
+    Attributes:
+        frame: at the size of what goes out.
+        captured: see ``Shot``.
+        draft: what the networks of ``preset`` say of it, to be finished by the same preset.
+        name, preset: of the preset.
+        is_first: of a new stream.
+        began: ``time.monotonic()`` when the work on it began.
+        seconds: of work in the first stage.
+    """
+
+    frame: Frame
+    captured: float
+    draft: object
+    name: str
+    preset: LivePreset
+    is_first: bool
+    began: float
+    seconds: float
+
+
 class Matting:
     """Mattes and composites the newest frame, again and again.
 
     Attributes:
         mirror, framing, debug: may be changed at any time; they hold from the next frame on.
-        changes: one line for each change of the preset by itself.
     """
 
     def __init__(
@@ -106,37 +135,43 @@ class Matting:
         Raises:
             InputError: there is no preset of a name in ``options``.
         """
-        self._presets = dict(presets)
         self._backdrop = backdrop
         self._size = options.size
-        self._period = 1 / options.fps
         self._shots = shots
+        self._drafts: Slot[_Drafted] = Slot()
         self._composites = composites
         self._tally = tally
         self._wanted = wanted
         self._profile = profile
-        self._say = say
         self._framing = Framing()
-        self._choosing = threading.Lock()
         self.mirror = options.mirror
         self.framing = options.framing
         self.debug = False
-        self.changes: list[str] = []
-        self._steps = list(options.steps or presets)
-        self._start = options.start or self._steps[len(self._steps) // 2]
-        self._current: str | None = None
-        self.choose_preset(options.preset)
-        self._first = self._chosen
+        self._choice = PresetChoice(
+            presets,
+            size=options.size,
+            period=1 / options.fps,
+            preset=options.preset,
+            steps=options.steps,
+            start=options.start,
+            say=say,
+        )
+        self._failures = Failures(say)
 
     @property
     def preset(self) -> str:
         """The preset in use, or to be used as soon as its networks are open."""
-        return self._chosen
+        return self._choice.chosen
 
     @property
     def auto(self) -> bool:
         """Whether the machine's speed decides the preset."""
-        return self._stepper is not None
+        return self._choice.auto
+
+    @property
+    def changes(self) -> list[str]:
+        """One line for each change of the preset by itself."""
+        return self._choice.changes
 
     def choose_preset(self, name: str) -> None:
         """Take the preset ``name``, or "auto" to let the machine's speed decide.
@@ -147,130 +182,112 @@ class Matting:
             InputError: there is none of that name.
             MattingError: it is known that it cannot be opened.
         """
-        if name != "auto" and name not in self._presets:
-            raise InputError(f"{name}: no such preset; choose auto, {', '.join(self._presets)}")
-        with self._choosing:
-            stepper = self._stepper_from(self._current) if name == "auto" else None
-            chosen = stepper.name if stepper else name
-            error = self._presets[chosen].error
-            if error is not None:
-                raise error
-            self._presets[chosen].prepare(*self._size)
-            self._stepper, self._chosen = stepper, chosen
+        self._choice.choose(name)
 
-    def _stepper_from(self, name: str | None) -> Stepper:
-        usable = [step for step in self._steps if self._presets[step].error is None] or self._steps
-        start = next((step for step in (name, self._start) if step in usable), usable[-1])
-        return Stepper(usable, start, self._period, lambda step: self._presets[step].ready)
+    def close(self) -> None:
+        """Wake both threads, that they may end."""
+        self._drafts.close()
 
-    def run(self, stop: threading.Event) -> None:
-        """Thread: work until ``stop`` is set.
+    # The first thread.
+
+    def run_drafts(self, stop: threading.Event) -> None:
+        """Thread: fit and draft frames until ``stop`` is set.
 
         Raises:
-            Exception: the first preset cannot be opened; or what the mattes raise, when they have done nothing else for
-                a while.
+            Exception: the first preset cannot be opened; or what the networks raise, when no composite came out for a
+                while.
         """
-        last: Shot | None = None  # None: the next frame is the first of a new stream
-        failing_since: float | None = None
+        last: tuple[Shot, str] | None = None  # None: the next frame is the first of a new stream
         while not stop.is_set():
+            if not self._drafts.wait_empty(_POLL):
+                continue
             shot = self._shots.take(_POLL)
-            if self._take_chosen():
-                last = None
+            current = self._choice.current()
             if shot is None:
                 continue
             if not self._wanted():
                 self._tally.count("rested")
                 last = None
                 continue
-            if self._current is None:
+            if current is None:
                 self._tally.count("dropped")
                 continue
-            began = time.monotonic()
-            preset = self._presets[self._current]
-            if last is None or shot.rgb.shape != last.rgb.shape or shot.captured - last.captured > _NEW_STREAM:
+            name, preset = current
+            if self._failures.lost_track.is_set():
+                self._failures.lost_track.clear()
+                last = None
+            is_first = last is None or last[1] != name or _is_new_stream(last[0], shot)
+            if is_first:
                 preset.reset()
-            last = shot
+            last = shot, name
+            began = time.monotonic()
             try:
-                done = self._composite(shot, preset, self._current)
+                frame = self._fitted(shot)
+                with self._profile.stage("draft"):
+                    draft = preset.draft(frame.rgb)
             except Exception as error:
                 self._tally.count("failed")
-                last = None
-                if failing_since is None:
-                    self._say(f"a frame could not be matted ({error}); the last good picture stays")
-                    failing_since = time.monotonic()
-                if time.monotonic() - failing_since > _GIVE_UP:
-                    raise
+                self._failures.failed(error)
                 continue
-            failing_since = None
-            self._tally.count("dropped", self._composites.put(done))
-            self._step(time.monotonic(), time.monotonic() - began)
+            seconds = time.monotonic() - began
+            self._drafts.put(_Drafted(frame, shot.captured, draft, name, preset, is_first, began, seconds))
 
-    def _take_chosen(self) -> bool:
-        """Change to the chosen preset when it is ready; true where that has changed the one in use."""
-        with self._choosing:
-            chosen = self._presets[self._chosen]
-            if self._chosen == self._current:
-                return False
-            if chosen.error is not None:
-                before = self._current or self._first
-                if before == self._chosen:
-                    raise chosen.error
-                self._give_up(self._chosen, chosen.error, before)
-                self._chosen = before
-            if not chosen.ready:
-                return False
-            self._current = self._chosen
-            return True
-
-    def _composite(self, shot: Shot, preset: LivePreset, name: str) -> Composite:
+    def _fitted(self, shot: Shot) -> Frame:
         width, height = self._size
         with self._profile.stage("fit"):
-            frame = cover(shot.rgb, height, width)
+            rgb = cover(shot.rgb, height, width)
             if self.mirror:
-                frame = np.asarray(cv2.flip(frame, 1), np.uint8)
-            frame = np.ascontiguousarray(frame)
-        with self._profile.stage("matte"):
-            matte = preset(frame)
-        debug = debug_view(frame, matte, name, self._profile.milliseconds_per_call()) if self.debug else None
+                rgb = np.asarray(cv2.flip(rgb, 1), np.uint8)
+            return Frame(np.ascontiguousarray(rgb), round(shot.captured / _TICK), _TICK, 0)
+
+    # The second thread.
+
+    def run_composites(self, stop: threading.Event) -> None:
+        """Thread: finish and composite what was drafted until ``stop`` is set.
+
+        Raises:
+            Exception: what the mattes raise, when no composite came out for a while.
+        """
+        while not stop.is_set():
+            drafted = self._drafts.take(_POLL)
+            if drafted is None:
+                continue
+            if not self._wanted():
+                self._tally.count("rested")
+                self._failures.lost_track.set()
+                continue
+            began = time.monotonic()
+            try:
+                done = self._composite(drafted)
+            except Exception as error:
+                self._tally.count("failed")
+                self._failures.failed(error)
+                continue
+            now = time.monotonic()
+            self._tally.count("dropped", self._composites.put(done))
+            self._failures.succeeded(drafted.began)
+            self._choice.judge(drafted.name, now, (drafted.seconds, now - began))
+
+    def _composite(self, drafted: _Drafted) -> Composite:
+        frame, preset = drafted.frame.rgb, drafted.preset
+        with self._profile.stage("finish"):
+            matte = preset.finish(drafted.frame, drafted.draft)
+        debug = None
+        if self.debug:
+            debug = debug_view(frame, matte, drafted.name, self._profile.milliseconds_per_call())
         with self._profile.stage("composite"):
+            if drafted.is_first:
+                preset.look.reset()
             alpha, foreground = matte.alpha, matte.foreground
             if self.framing:
-                crop = self._framing.follow(alpha, shot.captured)
+                crop = self._framing.follow(alpha, drafted.captured)
                 frame, foreground, alpha = (cropped(frame, crop), cropped(foreground, crop), cropped(alpha, crop))
-            behind = self._backdrop.at(shot.captured, frame, alpha)
-            picture = preset.look.over(shot.captured, frame, foreground, alpha, behind)
+            behind = self._backdrop.at(drafted.captured, frame, alpha)
+            picture = preset.look.over(drafted.captured, frame, foreground, alpha, behind)
             if picture is frame:
                 picture = frame.copy()
-        return Composite(picture, shot.captured, debug)
+        return Composite(picture, drafted.captured, debug)
 
-    def _step(self, now: float, seconds: float) -> None:
-        with self._choosing:
-            stepper = self._stepper
-            if stepper is None or self._chosen != self._current:
-                return
-            if any(preset.busy for preset in self._presets.values()):
-                stepper.disturb()
-                return
-            change = stepper.observe(now, seconds)
-            wanted = stepper.wanted
-            if change is None:
-                if wanted is not None:
-                    self._make_ready(wanted)
-                return
-            self._chosen = stepper.name
-        self.changes.append(change)
-        self._say(change)
 
-    def _make_ready(self, name: str) -> None:
-        """In the background, while the preset in use goes on."""
-        preset = self._presets[name]
-        if preset.error is not None:
-            self._give_up(name, preset.error, self._chosen)
-        else:
-            preset.prepare(*self._size)
-
-    def _give_up(self, name: str, error: BaseException, before: str) -> None:
-        """Stay with the preset before one that cannot be opened, and do not step to that one again."""
-        self._say(f"preset {name} cannot be used ({error}); {before} stays")
-        if self._stepper is not None:
-            self._stepper = self._stepper_from(before)
+def _is_new_stream(before: Shot, after: Shot) -> bool:
+    return before.rgb.shape != after.rgb.shape or after.captured - before.captured > _NEW_STREAM

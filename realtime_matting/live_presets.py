@@ -3,12 +3,13 @@
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from realtime_matting.defaults import DEFAULT_PRESET
+from realtime_matting.frames import Frame
 from realtime_matting.look import Look
 from realtime_matting.pipeline import MatteLike
 from realtime_matting.presets.opening import look_of
@@ -23,16 +24,20 @@ class StreamMatter(Protocol):
     """What a preset opens; ``Matter`` is one."""
 
     def __call__(self, rgb: Rgb, /) -> MatteLike: ...
+    def draft(self, rgb: Rgb, /) -> Any: ...
+    def finish(self, frame: Frame, draft: Any, /) -> MatteLike: ...
     def describe(self) -> str: ...
     def reset(self) -> None: ...
     def close(self) -> None: ...
 
 
 class LivePreset:
-    """One preset: closed at first, opened in a thread of its own, then called in the run's.
+    """One preset: closed at first, opened in a thread of its own, then used in the run's.
+
+    Frames are drafted in one thread, and finished, in the same order, in one that may be another.
 
     Attributes:
-        look: how the person is put before the background.
+        look: how the person is put before the background; for the thread that finishes.
     """
 
     def __init__(self, opener: Callable[[], StreamMatter], look: Look | None = None) -> None:
@@ -73,18 +78,21 @@ class LivePreset:
         """Why it cannot be used; None as long as nothing is known against it."""
         return self._warm.exception() if self._warm is not None and self._warm.done() else None
 
-    def __call__(self, rgb: Rgb) -> MatteLike:
-        """The matte of the next frame; waits where the preset is not ready.
+    def draft(self, rgb: Rgb) -> object:
+        """What the networks say of the next frame; waits where the preset is not ready.
 
         Raises:
             MattingError: it cannot be opened, or a network failed.
         """
-        return self.open().result()(rgb)
+        return self.open().result().draft(rgb)
+
+    def finish(self, frame: Frame, draft: object) -> MatteLike:
+        """The matte of a frame and its own draft."""
+        return self.open().result().finish(frame, draft)
 
     def reset(self) -> None:
-        """Forget the stream, when it is ready."""
+        """The next frame to be drafted is the first of a new stream; of the look, who finishes it thinks himself."""
         self.open().result().reset()
-        self.look.reset()
 
     def close(self, *, wait: bool = True) -> None:
         """Free what was opened; calling it twice is harmless.

@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class Slot(Generic[T]):
-    """The producer never waits, the consumer never gets anything but the newest.
+    """The producer need not wait, the consumer never gets anything but the newest.
 
     A queue, however short, adds the time its items wait to the latency; here what is late is replaced instead.
     """
@@ -22,7 +22,7 @@ class Slot(Generic[T]):
         with self._changed:
             displaced = self._item is not None
             self._item = item
-            self._changed.notify()
+            self._changed.notify_all()
             return displaced
 
     def take(self, timeout: float) -> T | None:
@@ -30,10 +30,21 @@ class Slot(Generic[T]):
         with self._changed:
             self._changed.wait_for(lambda: self._item is not None or self._closed, timeout)
             item, self._item = self._item, None
+            self._changed.notify_all()
             return item
 
+    def wait_empty(self, timeout: float) -> bool:
+        """Whether nothing waits here, for which up to ``timeout`` seconds are waited; after ``close`` not at all.
+
+        The only producer that asks this before it begins its work displaces nothing, and begins with what is the newest
+        by then: work is neither thrown away nor does it grow old in a queue.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._item is None or self._closed, timeout)
+            return self._item is None
+
     def close(self) -> None:
-        """Wake whoever waits in ``take``; what waits can still be taken, and nobody waits any more."""
+        """Wake whoever waits; what is here can still be taken, and nobody waits any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -54,6 +54,15 @@ def test_a_run_has_a_process_of_its_own_and_says_all_it_measured(tmp_path: Path)
     assert {"decode", "trimap", "matting", "encode"} <= set(result.stages)
 
 
+def test_the_live_path_is_a_live_run_and_its_stages_count_once(tmp_path: Path) -> None:
+    scaled_clip(SAMPLE, (160, 90), 12, tmp_path / "small.mp4")
+    result = run(Task("shm-fast", str(tmp_path / "small.mp4"), frames=16, path="live"))
+    assert 0 < result.fps < 250
+    assert result.first_frame > 0
+    assert {"fit", "trimap", "matting", "refine", "foreground", "composite"} <= set(result.stages)
+    assert not {"decode", "encode", "draft", "finish"} & set(result.stages)
+
+
 def test_a_run_that_fails_says_why_in_one_line() -> None:
     with pytest.raises(SystemExit, match=r"no-such\.mp4.*failed"):
         run(Task("shm-fast", "no-such.mp4", frames=12))

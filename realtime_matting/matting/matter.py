@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -39,7 +40,7 @@ class Matte:
     Attributes:
         alpha: float32 (H, W) in [0, 1]; 0 background, 1 person.
         foreground: uint8 (H, W, 3) RGB, colours of the person without the old background; meaningful where alpha > 0.
-        trimap: uint8 (H, W); 0 background, 128 unknown, 255 foreground.
+        classes: makes the trimap at the networks' size, see `trimap`.
         why: how the trimap of this frame came about, for people: "refresh: scene cut", "reuse: age 3".
         band: share of the picture in the unknown band, where the matting network has a say.
         matted: share of the picture that the matting network was given; tiles overlap, so it may be more than 1.
@@ -48,11 +49,17 @@ class Matte:
 
     alpha: FloatArray
     foreground: NDArray[np.uint8]
-    trimap: NDArray[np.uint8]
+    classes: Callable[[], NDArray[np.uint8]]
     why: str
     band: float = 0.0
     matted: float = 0.0
     milliseconds: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def trimap(self) -> NDArray[np.uint8]:
+        """uint8 (H, W); 0 background, 128 unknown, 255 foreground. Made when first asked for: few ever look at it."""
+        height, width = self.alpha.shape
+        return np.asarray(cv2.resize(self.classes(), (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 class Matter:
@@ -114,6 +121,13 @@ class Matter:
         """
         return self._finish(rgb, self._draft(rgb))
 
+    def draft(self, rgb: NDArray[np.uint8]) -> Draft:
+        """The networks' part of a call, for those who `finish` it in another thread while the next frame is drafted.
+
+        Args, raises: as for a call; ``rgb`` must stay as it is until it is finished.
+        """
+        return self._draft(rgb)
+
     def stream(self, frames: Iterable[Frame], *, delay: int = 0) -> Iterator[tuple[Frame, Matte]]:
         """Frames, each with its matte, in order.
 
@@ -153,7 +167,7 @@ class Matter:
             yield waiting
 
     def finish(self, frame: Frame, draft: Draft) -> Matte:
-        """The matte of a frame and its own draft. May be called in another thread than `drafts` is iterated in."""
+        """The matte of a frame and its own draft. May be called in another thread than the one that drafts."""
         return self._finish(frame.rgb, draft)
 
     def _draft(self, rgb: NDArray[np.uint8], *, ahead: bool = False) -> Draft:
@@ -181,8 +195,7 @@ class Matter:
                 alpha = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA), np.float32)
         with self._stage("foreground", draft):
             foreground = blur_fusion(rgb, alpha, halved=draft.small) if self._estimate_foreground else rgb
-        trimap = np.asarray(cv2.resize(draft.trimap, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
-        return Matte(alpha, foreground, trimap, draft.why, draft.band, draft.matted, draft.milliseconds)
+        return Matte(alpha, foreground, draft.classes, draft.why, draft.band, draft.matted, draft.milliseconds)
 
     @contextmanager
     def _stage(self, name: str, draft: Draft) -> Iterator[None]:

@@ -14,9 +14,13 @@ DIS ultrafast at 256×144          6.5   27.1    0.3
 DIS fast at 512×288               5.1   25.1    6.2
 DIS medium at 512×288             3.9   19.8   30.7
 ==============================  =====  =====  =====
+
+With a patch every 5 pixels for every 4 it is a third faster and no worse (six sequences at 672×378, exact alpha after
+one frame, and of a frame between two: 5.2 and 2.8 for both).
 """
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -27,11 +31,16 @@ from realtime_matting.resampling import shrunk
 
 FloatArray = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+Plane = TypeVar("Plane", NDArray[np.uint8], NDArray[np.float32])
 
 WIDTH = 256
 """Pixels, about: the width at which motion is looked for."""
 # Of the pyramid: a quarter of the networks' size, where motion pictures are half of that.
 _FINEST = 1
+# A way is turned round by looking so many times where it leads.
+_TURNS = 2
+# A patch of 8 pixels every so many: a pixel more than OpenCV's own choice.
+_PATCH_STRIDE = 5
 # Means over 3 × 3 of the small pixels are compared: a webcam's noise all but vanishes in them, a wrong edge does not.
 _BLUR = (3, 3)
 # What is left of noise and of interpolation, in 1/255.
@@ -52,20 +61,24 @@ _LITTLE = 0.2
 class Grid:
     """The places of pixels: ``size`` (width, height) of the small pictures, of ``full_size`` of what is carried.
 
-    ``small`` and ``full``: float32 (h, w, 2), x and y of each pixel.
+    ``fine_size`` lies between: half of the full size, or all of it where that is small.
+
+    ``small``, ``fine`` and ``full``: float32 (h, w, 2), x and y of each pixel.
     """
 
     size: tuple[int, int]
+    fine_size: tuple[int, int]
     full_size: tuple[int, int]
     small: FloatArray
+    fine: FloatArray
     full: FloatArray
 
     @classmethod
     def of(cls, height: int, width: int) -> "Grid":
         """For what is carried at this size."""
         factor = max(1, round(width / WIDTH))
-        size = max(2, width // factor), max(2, height // factor)
-        return cls(size, (width, height), _places(*size), _places(width, height))
+        size, fine = ((max(2, width // by), max(2, height // by)) for by in (factor, min(2, factor)))
+        return cls(size, fine, (width, height), _places(*size), _places(*fine), _places(width, height))
 
     def shrink(self, picture: Bytes) -> Bytes:
         """uint8 (H, W[, C]) → (h, w[, C]): means."""
@@ -136,23 +149,27 @@ class Motion:
         return weighted / (cv2.mean(self.evidence, where)[0] + _LITTLE) / self.grid.size[0]
 
     def carry(self, planes: Bytes) -> Bytes:
-        """What belongs to the frame before moved to where it is in this one: uint8 of the small or of the full size."""
-        if (planes.shape[1], planes.shape[0]) == self.grid.size:
-            return _moved(planes, self.way + self.grid.small)
-        full = self.grid.full_size
+        """What belongs to the frame before moved to where it is in this one: uint8 of one of the three sizes."""
+        grid = self.grid
+        size = planes.shape[1], planes.shape[0]
+        if size == grid.size:
+            return _moved(planes, self.way + grid.small)
         x, y = cv2.split(self.way)
-        way = cv2.merge([x * np.float32(full[0] / self.grid.size[0]), y * np.float32(full[1] / self.grid.size[1])])
-        source = cv2.resize(way, full, interpolation=cv2.INTER_LINEAR)
-        return _moved(planes, cv2.add(source, self.grid.full, dst=source))
+        way = cv2.merge([x * np.float32(size[0] / grid.size[0]), y * np.float32(size[1] / grid.size[1])])
+        source = cv2.resize(way, size, interpolation=cv2.INTER_LINEAR)
+        return _moved(planes, cv2.add(source, grid.fine if size == grid.fine_size else grid.full, dst=source))
 
 
 class View:
     """What motion is estimated from: one frame, prepared once. ``rgb``: uint8 (H, W, 3) of any size, not kept."""
 
     def __init__(self, rgb: Bytes, grid: Grid) -> None:
+        # Half way down, for what is finer than motion.
+        fine = shrunk(rgb, grid.fine_size[1], grid.fine_size[0])
+        self.fine = np.asarray(cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY), np.uint8)
         small = shrunk(rgb, grid.size[1], grid.size[0])
         self.grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-        self.blurred = cv2.blur(small, _BLUR)
+        self.blurred = np.asarray(cv2.blur(small, _BLUR), np.uint8)
 
 
 class MotionEstimator:
@@ -162,6 +179,7 @@ class MotionEstimator:
         self.grid = Grid.of(height, width)
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._flow.setFinestScale(_FINEST)
+        self._flow.setPatchStride(_PATCH_STRIDE)
         # The way is found in patches of 8 pixels on halved pictures; where there is no room for them, nothing moves.
         self._too_small = min(self.grid.size) < 32
 
@@ -177,6 +195,20 @@ class MotionEstimator:
             flow = self._flow.calc(now.grey, before.grey, None)  # type: ignore[call-overload]  # a new array
             moving = cv2.compare(cv2.magnitude(*cv2.split(flow)), _STILL, cv2.CMP_GE)  # type: ignore[call-overload]
             way = np.asarray(cv2.bitwise_and(flow, flow, mask=moving), np.float32)
+        return self._judged(way, before, now)
+
+    def reversed(self, motion: Motion, before: View, now: View) -> Motion:
+        """The motion from ``now`` back to ``before``, from the ``motion`` between them: a way turned round.
+
+        Finding it anew takes twice as long and is no better: the alpha of a frame between two neighbours was wrong by
+        2.83·1e-3, this way by 2.80 (six sequences, exact alpha of the neighbours).
+        """
+        way = -motion.way
+        for _ in range(_TURNS):
+            way = -_moved(motion.way, way + self.grid.small)
+        return self._judged(way, now, before)
+
+    def _judged(self, way: FloatArray, before: View, now: View) -> Motion:
         camera = -np.median(way[::12, ::12].reshape(-1, 2), axis=0)
         moved = _moved(before.blurred, way + self.grid.small)
         difference = _difference(now.blurred, moved)
@@ -201,8 +233,5 @@ def _places(width: int, height: int) -> FloatArray:
     return np.dstack([x, y])
 
 
-def _moved(picture: MatLike, source: MatLike) -> Bytes:
-    return np.asarray(
-        cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),  # type: ignore[call-overload]  # one map
-        np.uint8,
-    )
+def _moved(picture: Plane, source: MatLike) -> Plane:
+    return cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload,no-any-return]  # one map

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
 
 # Share of the new alpha in the result, where the picture is explained by the motion: at least so much, and more
 # where the mattes are far apart, so that an old error is gone at once.
@@ -21,10 +22,10 @@ _LEAST, _NEAR_DIFFERENCE, _FAR_DIFFERENCE = 0.6, 0.2, 0.65
 _CHANGED = 16
 # Closer than this to 0 and 1 is 0 and 1: a slow decay would leave pixels soft that are not.
 _SNAP = 0.02
-# Share of the carried trimap in a new one, and the doubt from which on it has none.
-_CARRIED, _LEANING = 0.5, 48
 # Unexplained differences so small say nothing about which of two neighbours is right.
 _EVEN = 2.0
+# Windows in which picture and alpha are compared, and the variance, in squares of 1/255, of a plain picture.
+_WINDOW, _PLAIN = (5, 5), 100.0
 
 
 def follow(new: Bytes, carried: Bytes, doubt: Bytes) -> Bytes:
@@ -42,34 +43,62 @@ def follow(new: Bytes, carried: Bytes, doubt: Bytes) -> Bytes:
     return np.asarray(cv2.LUT(_towards(carried, new, np.asarray(share, np.uint8)), _SNAPPED), np.uint8)
 
 
-def lean(planes: Bytes, carried: Bytes, doubt: Bytes) -> Bytes:
-    """Let a new trimap lean on the carried one: a refresh is no reason for the outline to jump.
-
-    Args:
-        planes: uint8 (h, w, C), probabilities from the trimap network.
-        carried: uint8 (h, w, C), of the frame before, moved to this frame.
-        doubt: uint8 (h, w), see `Motion.doubt`.
-    """
-    trust = cv2.LUT(doubt, _LEANS)
-    return np.asarray(cv2.blendLinear(carried, planes, trust, 1 - trust), np.uint8)
-
-
-def between(before: Bytes, after: Bytes, doubt_before: Bytes, doubt_after: Bytes) -> Bytes:
+def between(before: Bytes, after: Bytes, share: FloatArray) -> Bytes:
     """The alpha of a frame from those of its two neighbours, each moved to it.
-
-    Where one of the two motions explains the picture better than the other, its neighbour counts for more.
 
     Args:
         before, after: uint8 (h, w).
-        doubt_before, doubt_after: uint8 (h', w'), what the motions leave unexplained, at any one size.
+        share: float32 (h', w') of any size, see `share_of_before`.
 
     Returns:
         uint8 (h, w), a new array.
     """
+    enlarged = cv2.resize(share, (before.shape[1], before.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.blendLinear(before, after, enlarged, 1 - enlarged), np.uint8)
+
+
+def share_of_before(doubt_before: Bytes, doubt_after: Bytes) -> FloatArray:
+    """How much a frame's neighbour before it counts, where the one after it counts for the rest.
+
+    Where one of the two motions explains the picture better than the other, its neighbour counts for more.
+
+    Args:
+        doubt_before, doubt_after: uint8 (h, w), what the motions leave unexplained.
+
+    Returns:
+        float32 (h, w) in [0, 1].
+    """
     square_before, square_after = (cv2.LUT(cv2.blur(doubt, (5, 5)), _SQUARED) for doubt in (doubt_before, doubt_after))
-    share = cv2.divide(square_after, square_before + square_after)
-    share = cv2.resize(share, (before.shape[1], before.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.LUT(cv2.blendLinear(before, after, share, 1 - share), _SNAPPED), np.uint8)
+    return np.asarray(cv2.divide(square_after, square_before + square_after), np.float32)
+
+
+def corrected(alpha: Bytes, expected: Bytes, shown: Bytes) -> Bytes:
+    """An alpha that was moved to a frame, made to fit what the frame shows there.
+
+    Motion is a little wrong everywhere, and picture and alpha are moved by the same wrong way. So wherever the picture
+    differs from what was ``expected``, alpha differs too, by so much as alpha and picture hang together thereabouts:
+    the linear model of the guided filter (He et al. 2010), fitted to the moved pair and applied to the difference.
+
+    Args:
+        alpha: uint8 (H, W).
+        expected: uint8 (h, w), a grey picture moved as alpha was.
+        shown: uint8 (h, w), the grey picture of the frame.
+
+    Returns:
+        uint8 (H, W), a new array.
+    """
+    size = expected.shape[1], expected.shape[0]
+    small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+    mean, product = cv2.boxFilter(expected, cv2.CV_32F, _WINDOW), cv2.multiply(expected, small, dtype=cv2.CV_32F)
+    means = cv2.multiply(mean, cv2.boxFilter(small, cv2.CV_32F, _WINDOW))
+    covariance = cv2.subtract(cv2.boxFilter(product, cv2.CV_32F, _WINDOW), means, dst=means)
+    squares = cv2.multiply(mean, mean, dst=mean)
+    variance = cv2.subtract(cv2.sqrBoxFilter(expected, cv2.CV_32F, _WINDOW), squares, dst=squares)
+    variance = cv2.add(variance, _PLAIN, dst=variance)  # type: ignore[call-overload]  # a number
+    slope = cv2.divide(covariance, variance, dst=covariance)
+    change = cv2.multiply(slope, cv2.subtract(shown, expected, dtype=cv2.CV_32F), dst=slope)
+    change = cv2.resize(change, (alpha.shape[1], alpha.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.LUT(cv2.add(alpha, change, dtype=cv2.CV_8U), _SNAPPED), np.uint8)
 
 
 def _towards(start: Bytes, end: Bytes, share: Bytes) -> Bytes:
@@ -88,7 +117,6 @@ def _bytes(values: NDArray[np.floating[Any]]) -> Bytes:
 
 _FAR = _bytes(np.interp(_LEVELS, (_NEAR_DIFFERENCE, _FAR_DIFFERENCE), (_LEAST, 1)))
 _DISTRUST = _bytes(np.arange(256, dtype=np.float32) / _CHANGED)
-_LEANS = (_CARRIED * np.clip(1 - np.arange(256, dtype=np.float32) / _LEANING, 0, 1)).astype(np.float32).reshape(1, 256)
 _SQUARED = np.square(np.arange(256, dtype=np.float32) + np.float32(_EVEN)).reshape(1, 256)
 _SNAPPED = np.arange(256, dtype=np.uint8)
 _SNAPPED[_LEVELS < _SNAP] = 0

@@ -2,23 +2,24 @@
 
 Seen live, each frame is carried from the one before, and networks run where and when that is not enough. Where one more
 frame may be waited for, only every second one goes through networks at all: the one between is made of its two
-neighbours, moved to it from both sides (`stability.between`), unless too much happens in it.
+neighbours, moved to it from both sides (`stability.between`), unless too much happens in it. What is moved is made to
+fit the picture that it comes to (`stability.corrected`).
 """
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 
 import cv2
 import numpy as np
-from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from realtime_matting.matting.fusion import fuse
-from realtime_matting.matting.motion import View
+from realtime_matting.matting.motion import Motion, View
 from realtime_matting.matting.networks import Networks, at_size, resize
 from realtime_matting.matting.patches import Tile, Tiling
-from realtime_matting.matting.stability import between, follow, lean
+from realtime_matting.matting.stability import between, corrected, follow, share_of_before
 from realtime_matting.matting.temporal import (
     Carried,
     Decision,
@@ -48,21 +49,23 @@ class Draft:
 
     Attributes:
         alpha: float32 (h, w) in [0, 1].
-        trimap: uint8 (h', w'), the likeliest classes: 0 background, 128 unknown, 255 foreground.
+        classes: makes the trimap, uint8 (h, w): the likeliest class, 0 background, 128 unknown, 255 foreground.
         small: uint8, the frame halved as often as the networks allow; see `Networks.shrink`.
         why, band, matted, milliseconds: see `Matte`.
         view: the frame as motion is estimated from; None where nothing is carried.
+        motion: from the frame before, as it was found.
         carried: what the frame before left.
         is_between: whether no network has seen the frame, as its neighbours will do.
     """
 
     alpha: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
-    trimap: Bytes = field(default_factory=lambda: np.empty(0, np.uint8))
+    classes: Callable[[], Bytes] = lambda: np.empty((0, 0), np.uint8)
     small: Bytes = field(default_factory=lambda: np.empty(0, np.uint8))
     why: str = "refresh: every frame"
     band: float = 0.0
     matted: float = 0.0
     view: View | None = None
+    motion: Motion | None = None
     carried: Carried | None = None
     is_between: bool = False
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -80,7 +83,7 @@ def draft_of_still(networks: Networks, rgb: Bytes, stage: Stage) -> Draft:
         probabilities, alpha = networks.trimap(small)
         width, height = networks.work_size(rgb.shape[1], rgb.shape[0])
         probabilities = at_size(probabilities, (width, height))
-        draft.trimap = trimap_picture(probabilities, width, height)
+        draft.classes = partial(trimap_picture, probabilities, width, height)
     if alpha is not None and "matting" not in networks.roles:
         draft.alpha = alpha.copy()
         return draft
@@ -112,6 +115,8 @@ class Stream:
         """The next frame is the first."""
         self._memory = TrimapMemory(self._size[1], self._size[0])
         self._was_between = False
+        if self._tiling is not None:
+            self._gain = np.zeros(self._tiling.cells, np.float32)
 
     def draft(self, rgb: Bytes, stage: Stage, *, ahead: bool) -> Draft:
         """The next frame's alpha at the networks' size.
@@ -128,12 +133,12 @@ class Stream:
             small = draft.small = self._networks.shrink(rgb)
             decision = self._memory.look(small)
             carried = draft.carried = decision.carried
-            draft.view, draft.why = self._memory.view, decision.why
+            draft.view, draft.motion, draft.why = self._memory.view, decision.motion, decision.why
         may_wait = ahead and not self._was_between and not decision.lost
         draft.is_between = self._was_between = may_wait and carried is not None
         if may_wait and carried is not None:
             with stage("stability", draft):
-                level, unknown, foreground, _ = _split(carried.planes)
+                level, unknown, foreground = carried.alpha, carried.unknown, carried.foreground
                 if self._tiling is not None:
                     self._gain += self._gained(self._tiling, unknown, carried)
                 self._memory.keep_carried(carried)
@@ -141,7 +146,7 @@ class Stream:
         else:
             level, unknown, foreground = self._computed(small, draft, decision, stage)
         draft.alpha = _as_float(level)
-        draft.trimap = trimap_of(unknown, foreground)
+        draft.classes = partial(trimap_of, unknown, foreground)
         draft.band = band_share(unknown)
         return draft
 
@@ -152,17 +157,13 @@ class Stream:
         refresh = decision.refresh or not has_matting
         if refresh and not decision.refresh:
             draft.why = "refresh: one network does it all"
-        doubt = None if carried is None else self._memory.estimate.grid.enlarge(carried.doubt)
         if refresh or carried is None:
             with stage("trimap", draft):
                 probabilities, alpha = self._networks.trimap(small)
-                planes = cv2.merge([_resized(_as_bytes(plane), self._size) for plane in probabilities[1:]])
-                unknown, foreground = _split(planes)
+                unknown, foreground = (_resized(_as_bytes(plane), self._size) for plane in probabilities[1:])
                 self._memory.refreshed(decision, unknown, foreground)
-                if carried is not None and doubt is not None:
-                    unknown, foreground = _split(lean(np.asarray(planes, np.uint8), carried.planes[..., 1:3], doubt))
         else:
-            alpha, (unknown, foreground) = None, _split(carried.planes)[1:3]
+            alpha, unknown, foreground = None, carried.unknown, carried.foreground
         if has_matting:
             with stage("matting", draft):
                 level = self._matted(resize(small, self._size), draft, unknown, foreground, refreshed=refresh)
@@ -170,24 +171,20 @@ class Stream:
             assert alpha is not None  # a bundle without matting has an alpha network
             level = _as_bytes(alpha)
         with stage("stability", draft):
-            if carried is not None and doubt is not None:
-                level = follow(level, np.ascontiguousarray(carried.planes[..., 0]), doubt)
+            if carried is not None:
+                level = follow(level, carried.alpha, self._memory.estimate.grid.enlarge(carried.doubt))
             self._memory.keep(level, unknown, foreground)
         return level, unknown, foreground
 
     def look_back(self, draft: Draft, after: Draft) -> None:
         """Finish a draft that was left to its neighbours, now that the one after it is there."""
         carried = draft.carried
-        if not draft.is_between or carried is None or draft.view is None or after.view is None or after.carried is None:
+        if not draft.is_between or carried is None or draft.view is None or after.view is None or after.motion is None:
             return
-        back = self._memory.estimate(after.view, draft.view).with_person(carried.person)
-        level = between(
-            np.ascontiguousarray(carried.planes[..., 0]),
-            back.carry(_as_bytes(after.alpha)),
-            carried.unexplained,
-            back.unexplained,
-        )
-        draft.alpha = _as_float(level)
+        back = self._memory.estimate.reversed(after.motion, draft.view, after.view).with_person(carried.person)
+        behind = corrected(back.carry(_as_bytes(after.alpha)), back.carry(after.view.fine), draft.view.fine)
+        share = share_of_before(carried.unexplained, back.unexplained)
+        draft.alpha = _as_float(between(carried.alpha, behind, share))
 
     def _matted(self, picture: Bytes, draft: Draft, unknown: Bytes, foreground: Bytes, *, refreshed: bool) -> Bytes:
         """Fused alpha (h, w): the matting network's where that gains enough, what was carried elsewhere."""
@@ -227,12 +224,11 @@ class Stream:
 
     def _below(self, carried: Carried, unknown: Bytes, foreground: Bytes, *, refreshed: bool) -> Bytes:
         """The carried alpha, a new array, as far as a new trimap allows it."""
-        level = np.ascontiguousarray(carried.planes[..., 0])
-        if refreshed:
-            # What the new trimap knows for sure is so, whether the matting network looks there or not.
-            least, greatest = (cv2.LUT(plane, _STRETCHED) for plane in (foreground, cv2.add(unknown, foreground)))
-            level = np.asarray(cv2.min(cv2.max(level, least), greatest), np.uint8)
-        return level
+        if not refreshed:
+            return carried.alpha.copy()
+        # What the new trimap knows for sure is so, whether the matting network looks there or not.
+        least, greatest = (cv2.LUT(plane, _STRETCHED) for plane in (foreground, cv2.add(unknown, foreground)))
+        return np.asarray(cv2.min(cv2.max(carried.alpha, least), greatest), np.uint8)
 
     def _gained(self, tiling: Tiling, unknown: Bytes, carried: Carried, refreshed: Bytes | None = None) -> FloatArray:
         """What this frame adds to the gain, by cell; ``refreshed`` is the foreground of a new trimap."""
@@ -257,10 +253,6 @@ _GAINS = ((_PER_FRAME + _PER_DIFFERENCE * np.arange(256, dtype=np.float32)) / np
 _UNITS = np.linspace(0, 1, 256, dtype=np.float32).reshape(1, 256)
 # What a probability alone makes of alpha: `fuse` with an answer of 0 or 1.
 _STRETCHED = np.rint(255 * fuse(np.stack([0 * _UNITS, 0 * _UNITS, _UNITS]), _UNITS)).astype(np.uint8)
-
-
-def _split(planes: MatLike) -> list[Bytes]:
-    return [np.asarray(plane, np.uint8) for plane in cv2.split(planes)]
 
 
 def _as_bytes(plane: FloatArray) -> Bytes:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime_matting.matting.motion import Motion, MotionEstimator, View
+from realtime_matting.matting.stability import corrected
 from realtime_matting.matting.trimap import UNKNOWN
 
 FloatArray = NDArray[np.float32]
@@ -61,14 +62,15 @@ class Carried:
     """What the frame before leaves to this one.
 
     Attributes:
-        planes: uint8 (h, w, 4): alpha, and the probabilities of unknown, foreground and background. (OpenCV moves four
-            bytes a pixel in a third of the time that it takes for three.)
+        alpha, unknown, foreground: uint8 (h, w), alpha and two of the three probabilities.
         unexplained: uint8 (h', w'), see `Motion`, of the small size.
         doubt: uint8 (h', w'), see `Motion.doubt`, the largest since a network had its say.
         person: uint8 (h', w'), 255 in the foreground, half of it in the unknown band.
     """
 
-    planes: Bytes
+    alpha: Bytes
+    unknown: Bytes
+    foreground: Bytes
     unexplained: Bytes
     doubt: Bytes
     person: Bytes
@@ -83,12 +85,14 @@ class Decision:
         why: the reason.
         carried: None where there is nothing to carry.
         lost: whether so much happened since the frame before that networks had better look at this one.
+        motion: from the frame before, as it was found; None where there is nothing to carry.
     """
 
     refresh: bool
     why: str
     carried: Carried | None
     lost: bool = False
+    motion: Motion | None = None
 
 
 class TrimapMemory:
@@ -100,6 +104,8 @@ class TrimapMemory:
     def __init__(self, height: int, width: int) -> None:
         self.estimate = MotionEstimator(height, width)
         self._view: View | None = None
+        # Alpha, and the probabilities of unknown, foreground and background: OpenCV moves four bytes a pixel in a third
+        # of the time that it takes for three.
         self._planes = np.empty((0, 0, 4), np.uint8)
         self._person = np.empty(0, np.uint8)
         self._doubt: Bytes | None = None
@@ -119,7 +125,7 @@ class TrimapMemory:
         before, self._view = self._view, self.estimate.view(rgb)
         if before is None:
             return Decision(True, "refresh: first frame", None)
-        motion = self.estimate(before, self._view)
+        found = motion = self.estimate(before, self._view)
         if cv2.mean(motion.unexplained)[0] > _UPHEAVAL:
             self._patience = 1
             alike = _edges_alike(before, self._view)
@@ -132,8 +138,10 @@ class TrimapMemory:
         self._age += 1
         lost = self._sum_up(motion, person) > _LOST
         why = self._reason()
-        carried = Carried(motion.carry(self._planes), motion.unexplained, doubt, person)
-        return Decision(why is not None, f"refresh: {why}" if why else f"reuse: age {self._age}", carried, lost)
+        moved, unknown, foreground, _ = (np.asarray(plane, np.uint8) for plane in cv2.split(motion.carry(self._planes)))
+        alpha = corrected(moved, motion.carry(before.fine), self._view.fine)
+        carried = Carried(alpha, unknown, foreground, motion.unexplained, doubt, person)
+        return Decision(why is not None, f"refresh: {why}" if why else f"reuse: age {self._age}", carried, lost, found)
 
     def _sum_up(self, motion: Motion, person: Bytes) -> float:
         near = cv2.dilate(cv2.compare(person, _SOMEBODY, cv2.CMP_GT), _NEAR)  # type: ignore[call-overload]  # a number
@@ -171,14 +179,18 @@ class TrimapMemory:
 
     def keep(self, alpha: Bytes, unknown: Bytes, foreground: Bytes) -> None:
         """The results of the frame last looked at, in which networks had a say: uint8 (h, w) each; copied."""
-        background = cv2.bitwise_not(cv2.add(unknown, foreground))
-        self._planes = np.asarray(cv2.merge([alpha, unknown, foreground, background]), np.uint8)
+        self._merge(alpha, unknown, foreground)
         self._person = self.estimate.grid.shrink(person_of(unknown, foreground))
         self._doubt = None
 
     def keep_carried(self, carried: Carried) -> None:
         """The same for a frame in which no network had a say."""
-        self._planes, self._person, self._doubt = carried.planes, carried.person, carried.doubt
+        self._merge(carried.alpha, carried.unknown, carried.foreground)
+        self._person, self._doubt = carried.person, carried.doubt
+
+    def _merge(self, alpha: Bytes, unknown: Bytes, foreground: Bytes) -> None:
+        background = cv2.bitwise_not(cv2.add(unknown, foreground))
+        self._planes = np.asarray(cv2.merge([alpha, unknown, foreground, background]), np.uint8)
 
     def judge(self, contradiction: float, *, refreshed: bool) -> None:
         """Share of the rim in which the matting network contradicted the trimap of this frame (`contradiction`)."""

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from realtime_matting.backdrop import Backdrop
+from realtime_matting.frames import Frame
 from realtime_matting.live import LiveRun
 from realtime_matting.live_matting import LiveOptions
 from realtime_matting.live_presets import LivePreset
@@ -44,17 +45,33 @@ def green_matte(rgb: Rgb) -> GreenMatte:
     return GreenMatte((rgb[..., 1] > 128).astype(np.float32), rgb)
 
 
+def as_drafted(rgb: Rgb, draft: GreenMatte) -> GreenMatte:
+    """Leaves nothing to be done when it comes to finishing."""
+    return draft
+
+
 @dataclass
 class FakeMatter:
-    """Makes mattes by a function; counts how often it was told to forget the stream, and says when it was closed."""
+    """Drafts mattes by one function and finishes them by another.
+
+    Counts how often it was told to forget the stream, and says when it was closed.
+    """
 
     matte: Callable[[Rgb], GreenMatte] = green_matte
+    finished: Callable[[Rgb, GreenMatte], GreenMatte] = as_drafted
     resets: int = 0
     closed: bool = False
 
     def __call__(self, rgb: Rgb) -> GreenMatte:
+        return self.finished(rgb, self.draft(rgb))
+
+    def draft(self, rgb: Rgb) -> GreenMatte:
         assert not self.closed, "a closed matter was called"
         return self.matte(rgb)
+
+    def finish(self, frame: Frame, draft: GreenMatte) -> GreenMatte:
+        assert not self.closed, "a closed matter was called"
+        return self.finished(frame.rgb, draft)
 
     def describe(self) -> str:
         return "fake"
@@ -113,6 +130,8 @@ class KeepingSink:
         self.times: list[float] = []
         self.is_watched = True
         self.tolerance = 0
+        self._looked_at = 0
+        self._with_person = 0
 
     def send(self, rgb: Rgb, time: float) -> None:
         self.pictures.append(rgb.copy())
@@ -125,8 +144,11 @@ class KeepingSink:
         pass
 
     def composites(self) -> int:
-        """How many pictures show the person."""
-        return sum(self.shows(picture, PERSON) for picture in self.pictures)
+        """How many pictures show the person; each is looked at once, for they may come faster than that takes."""
+        new = self.pictures[self._looked_at :]
+        self._looked_at += len(new)
+        self._with_person += sum(self.shows(picture, PERSON) for picture in new)
+        return self._with_person
 
     def shows(self, picture: Rgb, colour: tuple[int, int, int]) -> bool:
         """Whether any pixel has this colour, to within ``tolerance``."""
@@ -155,6 +177,7 @@ class Live:
         *,
         background: str = "#0000A0",
         matte: Callable[[Rgb], GreenMatte] = green_matte,
+        finished: Callable[[Rgb, GreenMatte], GreenMatte] = as_drafted,
         sinks: list[object] | None = None,
         **options: object,
     ) -> LiveRun:
@@ -163,7 +186,10 @@ class Live:
         def skipping_the_warm_up(rgb: Rgb) -> GreenMatte:
             return green_matte(rgb) if (rgb == rgb[0, 0]).all() else matte(rgb)
 
-        self.preset = LivePreset(lambda: FakeMatter(skipping_the_warm_up))
+        def finished_unless_warming_up(rgb: Rgb, draft: GreenMatte) -> GreenMatte:
+            return draft if (rgb == rgb[0, 0]).all() else finished(rgb, draft)
+
+        self.preset = LivePreset(lambda: FakeMatter(skipping_the_warm_up, finished_unless_warming_up))
         self.run = LiveRun(
             camera,
             self.reopen,

@@ -22,7 +22,7 @@ def test_the_person_is_put_on_the_background_and_every_frame_is_accounted_for(li
     report = live.report
     assert report.captured == camera.given
     assert report.shown == live.sink.composites()
-    assert 0 <= report.captured - report.shown - report.dropped <= 2  # under way when it ended
+    assert 0 <= report.captured - report.shown - report.dropped <= 5  # in the slots or in work when it ended
     picture = live.sink.pictures[-1]
     assert (picture[32, 48] == fakes.PERSON).all()
     assert (picture[2, 2] == fakes.BEACH).all()

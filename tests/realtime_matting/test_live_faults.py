@@ -96,7 +96,7 @@ def test_a_matte_that_fails_is_told_once_and_the_next_good_one_goes_on(live: Any
 
 
 def test_mattes_that_only_fail_end_the_run_with_their_error(live: Any, fakes: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("realtime_matting.live_matting._GIVE_UP", 0.5)
+    monkeypatch.setattr("realtime_matting.live_failures._GIVE_UP", 0.5)
 
     def failing(rgb: Any) -> Any:
         raise EngineError("the device was lost")

@@ -1,12 +1,14 @@
 """The presets of a live run: opened when needed, and not before."""
 
 import threading
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
 from realtime_matting.errors import EngineError
+from realtime_matting.frames import Frame
 from realtime_matting.live_presets import LivePreset, live_presets, steps
 from realtime_matting.presets import Preset, load_presets
 
@@ -49,7 +51,7 @@ def test_its_first_frame_of_the_size_is_behind_it_when_it_is_ready_and_its_strea
     wait_until_open(preset)
     assert shapes == [(48, 64, 3)]
     assert matter.resets == 1
-    preset(fakes.person())
+    preset.draft(fakes.person())
     preset.reset()
     assert matter.resets == 2
     preset.close()
@@ -59,7 +61,9 @@ def test_its_first_frame_of_the_size_is_behind_it_when_it_is_ready_and_its_strea
 
 def test_called_before_it_is_ready_it_waits(fakes: Any) -> None:
     preset = LivePreset(fakes.Matter)
-    assert np.array_equal(preset(fakes.person()).alpha, fakes.matte(fakes.person()).alpha)
+    frame = Frame(fakes.person(), 0, Fraction(1, 30), 0)
+    matte = preset.finish(frame, preset.draft(frame.rgb))
+    assert np.array_equal(matte.alpha, fakes.matte(frame.rgb).alpha)
     preset.close()
 
 
@@ -91,7 +95,7 @@ def test_why_it_cannot_be_opened_is_kept() -> None:
     assert not preset.ready
     assert str(preset.error) == "the device was lost"
     with pytest.raises(EngineError, match="the device was lost"):
-        preset(np.zeros((48, 64, 3), np.uint8))
+        preset.draft(np.zeros((48, 64, 3), np.uint8))
     preset.close()
 
 

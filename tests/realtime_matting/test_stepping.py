@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from realtime_matting.stepping import Stepper
@@ -26,7 +26,7 @@ class Machine:
         while self.now < end:
             spent = self.seconds[self.stepper.name]
             self.now += max(spent, PERIOD)
-            change = self.stepper.observe(self.now, spent)
+            change = self.stepper.observe(self.now, (spent,))
             if change is not None:
                 self.changes.append((self.now, change))
 
@@ -111,11 +111,44 @@ def test_frames_that_something_else_slowed_are_not_judged() -> None:
 def test_the_first_frames_after_a_change_do_not_count() -> None:
     stepper = Stepper(NAMES, "balanced", PERIOD)
     for number in range(3):
-        assert stepper.observe(number * 2.0, 2.0) is None
+        assert stepper.observe(number * 2.0, (2.0,)) is None
     machine = Machine(stepper, {"quality": 0.1, "balanced": 0.025, "fast": 0.01})
     machine.now = 6.0
     machine.work(30)
     assert machine.changes == []
+
+
+def judged(stages: tuple[float, ...], period: float = PERIOD) -> str:
+    """The preset after ten seconds of such frames with the second of three."""
+    stepper = Stepper(NAMES, "balanced", period)
+    for number in range(round(10 / period)):
+        stepper.observe(number * period, stages)
+        if stepper.name != "balanced":
+            break
+    return stepper.name
+
+
+def test_stages_that_overlap_are_judged_by_the_longest_and_not_by_their_sum() -> None:
+    assert judged((0.025, 0.025)) == "balanced"
+    assert judged((0.005, 0.036)) == judged((0.036, 0.005)) == "fast"
+    assert judged((0.012, 0.012)) == "quality"
+    assert judged((0.010, 0.030)) == "balanced"  # much room in one stage is none
+
+
+def test_stages_that_together_make_a_picture_too_late_are_too_slow_though_each_keeps_pace() -> None:
+    assert judged((0.030, 0.030)) == "balanced"
+    assert judged((0.060, 0.045), period=1 / 15) == "fast"
+    assert judged((0.045, 0.020), period=1 / 15) == "balanced"
+    assert judged((0.060, 0.045), period=1 / 8) == "balanced"  # of which the camera alone makes more
+
+
+@given(st.lists(st.floats(0.001, 0.2), min_size=1, max_size=4), st.floats(0.005, 0.2))
+def test_one_stage_alone_is_judged_by_the_period(stages: list[float], period: float) -> None:
+    one = max(stages)
+    assume(not 0.44 < one / period < 0.46 and not 0.94 < one / period < 0.96)
+    after = judged((one,), period)
+    assert after == ("fast" if one > 0.95 * period else "quality" if one < 0.45 * period else "balanced")
+    assert NAMES.index(judged(tuple(stages), period)) >= NAMES.index(after)  # more stages never look easier
 
 
 @pytest.mark.parametrize("start", NAMES)
@@ -125,7 +158,7 @@ def test_whatever_the_times_the_preset_moves_one_step_at_a_time(start: str, time
     now, index = 0.0, NAMES.index(start)
     for spent in times:
         now += max(spent, PERIOD)
-        change = stepper.observe(now, spent)
+        change = stepper.observe(now, (spent,))
         after = NAMES.index(stepper.name)
         assert abs(after - index) == (change is not None)
         index = after

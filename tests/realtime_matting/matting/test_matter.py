@@ -142,6 +142,20 @@ def test_with_a_delay_a_frame_waits_for_the_next_one_only(green_bundle: Path) ->
             assert max(taken) == min(frame.index + 1, 3)
 
 
+@pytest.mark.parametrize("reuse", [True, False])
+def test_a_draft_that_is_finished_while_the_next_one_is_made_gives_what_a_call_gives(
+    green_bundle: Path, reuse: bool
+) -> None:
+    given = frames(5)
+    with Matter(green_bundle, threads=1, reuse=reuse) as matter:
+        expected = [matter(frame.rgb).alpha for frame in given]
+    with Matter(green_bundle, threads=1, reuse=reuse) as matter:
+        drafts = [matter.draft(frame.rgb) for frame in given]
+        mattes = [matter.finish(frame, draft) for frame, draft in zip(given, drafts, strict=True)]
+    for alpha, matte in zip(expected, mattes, strict=True):
+        assert (matte.alpha == alpha).all()
+
+
 def test_only_one_frame_ahead_can_be_looked(green_bundle: Path) -> None:
     with Matter(green_bundle, threads=1) as matter, pytest.raises(ValueError, match="0 or 1"):
         list(matter.stream(frames(2), delay=2))

@@ -45,6 +45,19 @@ def test_a_moved_picture_is_explained_and_carried(x: int, y: int) -> None:
         assert found.travel(everywhere) == pytest.approx(np.hypot(x, y) / WIDTH, rel=0.1)
 
 
+@pytest.mark.parametrize(("x", "y"), [(3, 0), (0, -4), (-6, 2)])
+def test_the_way_back_leads_back(x: int, y: int) -> None:
+    picture = scene()
+    before, now = view(picture, 50, 40), view(picture, 50 - x, 40 - y)
+    estimator = MotionEstimator(HEIGHT, WIDTH)
+    views = estimator.view(before), estimator.view(now)
+    back = estimator.reversed(estimator(*views), *views)
+    assert back.camera == pytest.approx((-x / WIDTH, -y / HEIGHT), abs=0.003)
+    inside = (slice(16, -16), slice(16, -16))
+    assert back.unexplained[inside].mean() < 1
+    assert cv2.absdiff(back.carry(now), before)[inside].mean() < 0.5 * cv2.absdiff(now, before)[inside].mean()
+
+
 def test_noise_is_neither_motion_nor_a_change() -> None:
     picture = view(scene(), 50).astype(np.float32)
     generator = np.random.default_rng(1)
@@ -89,6 +102,10 @@ def test_what_is_carried_may_be_larger_than_what_is_looked_at() -> None:
     alpha, expected = (np.where(picture[..., 0] > 128, 255, 0).astype(np.uint8) for picture in (before, now))
     inside = (slice(32, -32), slice(32, -32))
     assert cv2.absdiff(found.carry(cv2.merge([alpha] * 3))[..., 2], expected)[inside].mean() < 0.03 * 255
+    half = found.grid.fine_size
+    assert half == (336, 189)
+    fine = [cv2.resize(each, half, interpolation=cv2.INTER_AREA) for each in (alpha, expected)]
+    assert cv2.absdiff(found.carry(fine[0]), fine[1])[inside].mean() < 0.04 * 255
     assert cv2.absdiff(found.carry(found.grid.shrink(alpha)), found.grid.shrink(expected))[16:-16, 16:-16].mean() < 9
 
 

@@ -91,5 +91,19 @@ def test_live_every_frame_has_the_networks_say_or_the_last_ones(networks: Networ
 
 def test_the_trimap_is_a_trimap(networks: Networks) -> None:
     for draft in drafts(networks, [shot(80 + 2 * t)[0] for t in range(3)], ahead=True):
-        assert set(np.unique(draft.trimap)) == {0, 128, 255}
-        assert draft.band == pytest.approx(np.mean(draft.trimap == 128), abs=0.2)
+        trimap = draft.classes()
+        assert set(np.unique(trimap)) == {0, 128, 255}
+        assert draft.band == pytest.approx(np.mean(trimap == 128), abs=0.2)
+
+
+def test_a_stream_that_was_forgotten_begins_as_a_new_one_does(networks: Networks) -> None:
+    frames = [shot(80 + 5 * t)[0] for t in range(6)]
+    stream = Stream(networks, frames[0].shape)
+
+    def levels() -> list[np.ndarray]:
+        return [stream.draft(rgb, lambda _name, _draft: nullcontext(), ahead=False).alpha for rgb in frames]
+
+    first = levels()
+    stream.forget()
+    for before, after in zip(first, levels(), strict=True):
+        np.testing.assert_array_equal(before, after)

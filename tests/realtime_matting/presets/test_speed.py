@@ -1,14 +1,19 @@
 """Which preset fits, and how that is measured."""
 
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_matting.compositing.backgrounds import open_background
 from realtime_matting.defaults import PRESETS
+from realtime_matting.errors import InputError
 from realtime_matting.look import Look
 from realtime_matting.presets import Preset, auto
 from realtime_matting.presets.memory import answers_path
@@ -40,12 +45,31 @@ def test_a_clip_goes_on_for_ever_at_the_size_asked_for() -> None:
     assert shapes == {(48, 64, 3)}
 
 
-def test_every_frame_has_its_times(green_bundle: Path) -> None:
+def test_every_frame_but_the_first_has_its_times_and_they_add_up_to_the_run(green_bundle: Path) -> None:
     frames = endless_frames(str(CLIP), (96, 64))
     with open_matter(Preset(model=str(green_bundle)), live=True) as matter:
-        times = time_frames(matter, Look(), open_background("#102030"), [next(frames) for _ in range(5)])
+        began = time.perf_counter()
+        times = time_frames(matter, Look(), open_background("#102030"), [next(frames) for _ in range(6)])
+        whole = 1e3 * (time.perf_counter() - began)
     assert len(times.frames) == len(times.networks) == 5
-    assert all(0 < network < whole for network, whole in zip(times.networks, times.frames, strict=True))
+    assert min(times.frames) > 0
+    assert min(times.networks) > 0
+    assert sum(times.frames) < whole
+
+
+def test_what_stops_a_stage_is_raised_and_leaves_no_thread(green_bundle: Path) -> None:
+    def frames() -> Iterator[Any]:
+        yield np.zeros((64, 96, 3), np.uint8)
+        raise InputError("the clip is cut off")
+
+    before = threading.active_count()
+    background = open_background("#102030")
+    with open_matter(Preset(model=str(green_bundle)), live=True) as matter:
+        with pytest.raises(InputError, match="cut off"):
+            time_frames(matter, Look(), background, frames())
+        with pytest.raises(InputError, match="uint8"):
+            time_frames(matter, Look(), background, [np.zeros((64, 96), np.uint8)] * 9)
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize(
