@@ -17,8 +17,8 @@ def keep_freed_memory() -> bool:
     glibc asks the system for each large block and returns it when it is freed, so that every picture of every frame is
     mapped and cleared anew, page by page: 2400 pages in the filters of a 1280×720 frame alone, a quarter of their
     time. Other C libraries are left as they are. It holds for the whole process, once and for all; what is kept in
-    reserve is 256 MiB at most. There is one heap for all threads: with one for each, what a thread frees is of no use to
-    the next, and a live run grew by 70 MiB in its first minute (by 20 with one).
+    reserve is 256 MiB at most. There is one heap for all threads: where each has its own, what one frees is of no use
+    to the next, and a live run grew by 70 MiB in its first minute (by 20 with one).
 
     Returns:
         Whether the C library took it.

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from realtime_matting.errors import EngineError, InputError
 from realtime_matting.matting.fusion import fuse
-from realtime_matting.matting.refine import fast_guided_filter
+from realtime_matting.matting.refine import at_picture_size, fast_guided_filter
 from realtime_matting.matting.trimap import resize_probabilities, trimap_picture
 from realtime_matting.resampling import scaled_to
 from train.checkpoints import Checkpoint, read_checkpoint
@@ -112,7 +112,7 @@ class Predictor:
         try:
             if self._parts.matte is not None:
                 small = self._scaled(rgb, given=False)
-                return Result(_enlarged(_plane(self._parts.matte(self._tensor(small))), rgb), None)
+                return Result(at_picture_size(_plane(self._parts.matte(self._tensor(small))), rgb), None)
             if trimap is not None:
                 return Result(self._matte_given(rgb, trimap), trimap)
             return self._matte_alone(rgb)
@@ -180,7 +180,7 @@ class Predictor:
             )
         else:
             raw = self._matting(small, probabilities)
-        return Result(_enlarged(fuse(probabilities, raw), rgb), trimap)
+        return Result(at_picture_size(np.clip(fuse(probabilities, raw), 0, 1), rgb), trimap)
 
     def _matting(self, rgb: Picture, probabilities: Alpha) -> Alpha:
         """Alpha (h, w) of the matting network for class probabilities float32 (3, h, w)."""
@@ -287,7 +287,7 @@ def _plane(alpha: Tensor) -> Alpha:
 
 
 def _enlarged(alpha: Alpha, rgb: Picture) -> Alpha:
-    """At the picture's size: with the picture's edges where both sides grow, as the runtime does."""
+    """At the picture's size: with the picture's edges where both sides grow."""
     height, width = rgb.shape[:2]
     if alpha.shape == (height, width):
         return alpha

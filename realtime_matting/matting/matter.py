@@ -21,7 +21,7 @@ from realtime_matting.errors import InputError
 from realtime_matting.frames import Frame
 from realtime_matting.matting.foreground import blur_fusion
 from realtime_matting.matting.networks import BAND, Networks, network_input, pad, resize
-from realtime_matting.matting.refine import fast_guided_filter
+from realtime_matting.matting.refine import at_picture_size
 from realtime_matting.matting.stream import Draft, Stream, draft_of_still
 from realtime_matting.models.registry import find_bundle
 from realtime_matting.profiling import Profile
@@ -185,14 +185,8 @@ class Matter:
 
     def _finish(self, rgb: NDArray[np.uint8], draft: Draft) -> Matte:
         """From the networks' size to the frame's own."""
-        height, width = rgb.shape[:2]
-        alpha = draft.alpha
         with self._stage("refine", draft):
-            if alpha.shape[0] < height and alpha.shape[1] < width:
-                guide = resize(draft.small, (alpha.shape[1], alpha.shape[0]))
-                alpha = fast_guided_filter(rgb, alpha, guide_small=guide)
-            elif alpha.shape != (height, width):
-                alpha = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+            alpha = at_picture_size(draft.alpha, rgb, small=draft.small)
         with self._stage("foreground", draft):
             foreground = blur_fusion(rgb, alpha, halved=draft.small) if self._estimate_foreground else rgb
         return Matte(alpha, foreground, draft.classes, draft.why, draft.band, draft.matted, draft.milliseconds)

@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +20,7 @@ from realtime_matting.engines import Engine, open_engine
 from realtime_matting.errors import InputError
 from realtime_matting.matting.fusion import fuse
 from realtime_matting.matting.matter import BAND, network_input, pad, resize
-from realtime_matting.matting.refine import fast_guided_filter
+from realtime_matting.matting.refine import at_picture_size
 from realtime_matting.matting.trimap import probabilities_from_alpha, resize_probabilities
 from realtime_matting.models.bundle import Bundle, Role
 from realtime_matting.models.registry import find_bundle
@@ -173,18 +172,13 @@ class CheckpointStages:
 
 
 def enlarge(alpha: Alpha, rgb: Picture) -> Alpha:
-    """An alpha at its picture's size: with the picture's edges where both sides grow, as the runtime does.
+    """An alpha at its picture's size, as the runtime brings it there.
 
     Args:
         alpha: float32 (h, w) in [0, 1].
         rgb: uint8 (H, W, 3).
     """
-    height, width = rgb.shape[:2]
-    if alpha.shape == (height, width):
-        return alpha
-    if alpha.shape[0] < height and alpha.shape[1] < width:
-        return fast_guided_filter(rgb, alpha)
-    return np.asarray(np.clip(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA), 0, 1), np.float32)
+    return at_picture_size(np.asarray(np.clip(alpha, 0, 1), np.float32), rgb)
 
 
 @contextmanager
