@@ -18,8 +18,9 @@ _SIDE = 4
 def compute_in_blocks(model: ov.Model) -> int:
     """Change, in place, every convolution that has one output channel and can be computed in blocks.
 
-    Those are of stride 1, over a picture of static size whose sides are multiples of 4, with an odd kernel and as much
-    padding as keeps the size. A bias and a sigmoid that follow stay with the convolution, where they cost nothing.
+    Those are of float32 and of stride 1, over a picture of static size whose sides are multiples of 4, with an odd
+    kernel and as much padding as keeps the size. A bias and a sigmoid that follow stay with the convolution, where they
+    cost nothing.
 
     Returns:
         How many there were.
@@ -33,7 +34,7 @@ def compute_in_blocks(model: ov.Model) -> int:
 
 
 def _is_one(node: ov.Node) -> bool:
-    if node.get_type_name() != "Convolution" or _weights(node) is None:
+    if node.get_type_name() != "Convolution" or node.get_input_element_type(0) != ov.Type.f32 or _weights(node) is None:
         return False
     shape, kernel = node.get_output_partial_shape(0), node.get_input_partial_shape(1).to_shape()
     if not all(size.is_static for size in list(shape)[1:]):

@@ -19,8 +19,8 @@ _PARTS = np.array([[0.25, 0.75, 0.0], [0.0, 0.75, 0.25]], np.float32)
 def double_by_convolution(model: ov.Model) -> int:
     """Change, in place, every linear interpolation of at most four channels to exactly twice the size.
 
-    Those take pixels as areas (``half_pixel``); all sizes must be static. 1/16, 3/16 and 9/16, by which pixels are
-    multiplied, are exact in any precision.
+    Those are of float32 and take pixels as areas (``half_pixel``); all sizes must be static. 1/16, 3/16 and 9/16, by
+    which pixels are multiplied, are exact in any precision.
 
     Returns:
         How many there were.
@@ -34,7 +34,7 @@ def double_by_convolution(model: ov.Model) -> int:
 
 
 def _is_one(node: ov.Node) -> bool:
-    if node.get_type_name() != "Interpolate":
+    if node.get_type_name() != "Interpolate" or node.get_input_element_type(0) != ov.Type.f32:
         return False
     shapes = node.get_input_partial_shape(0), node.get_output_partial_shape(0)
     if not all(shape.is_static and len(shape) == 4 for shape in shapes):

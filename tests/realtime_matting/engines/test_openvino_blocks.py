@@ -76,3 +76,10 @@ def test_a_convolution_whose_result_is_used_twice_keeps_both_uses() -> None:
         *(ov.Core().compile_model(m, "CPU")(picture).values() for m in (branched(), model)), strict=True
     ):
         np.testing.assert_allclose(new, old, atol=2e-2)  # bf16 where the CPU has it
+
+
+def test_a_graph_of_another_type_stays_as_it_is() -> None:
+    picture = ops.parameter([1, 5, 8, 8], np.float16, name="picture")
+    weights = ops.constant(np.ones((1, 5, 3, 3), np.float16))
+    made = ops.convolution(picture, weights, [1, 1], [1, 1], [1, 1], [1, 1])
+    assert compute_in_blocks(ov.Model([made], [picture], "half")) == 0

@@ -52,3 +52,16 @@ def test_a_doubled_picture_is_what_interpolation_makes_of_it_up_to_its_border(ch
 def test_other_interpolations_stay_as_they_are(other) -> None:
     model = network(**{"channels": 3, "height": 6, "width": 8} | other)
     assert double_by_convolution(model) == 0
+
+
+def test_a_graph_of_another_type_stays_as_it_is() -> None:
+    picture = ops.parameter([1, 3, 6, 8], np.float16, name="picture")
+    made = ops.interpolate(
+        picture,
+        ops.constant(np.array([2.0, 2.0], np.float32)),
+        mode="linear_onnx",
+        shape_calculation_mode="scales",
+        axes=ops.constant(np.array([2, 3])),
+        coordinate_transformation_mode="half_pixel",
+    )
+    assert double_by_convolution(ov.Model([made], [picture], "half")) == 0
