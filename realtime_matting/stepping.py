@@ -16,7 +16,7 @@ _CALM = 8.0
 _LONGEST_CALM = 300.0
 _FULL = 0.95
 """A share of the time in work above this keeps no pace."""
-_EASY = 0.45
+_EASY = 0.4
 """A share of the time in work below this has room for a dearer preset: the longest stage of balanced takes 2.1 times as
 long as that of fast."""
 _LATE = 0.09
