@@ -36,7 +36,7 @@ from realtime_matting.sources.video import VideoSource
 RUNS = 40
 FRAMES = 45
 """Of a video, of which every third is measured."""
-SMALL = (672, 378)
+SMALL = (640, 360)
 """(width, height) of the networks' alpha."""
 
 
