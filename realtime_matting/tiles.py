@@ -1,14 +1,14 @@
-"""Rectangles of pictures: around the soft pixels, and of a picture that is enlarged in parts."""
+"""Rectangles of pictures, and a picture that is enlarged in parts."""
 
 import math
-from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Shape = tuple[int, ...]
+Value = TypeVar("Value", np.uint8, np.float32)
 
 
 class Rectangle(NamedTuple):
@@ -39,56 +39,20 @@ class Rectangle(NamedTuple):
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
-def hull(areas: Iterable[Rectangle]) -> Rectangle:
-    """The smallest rectangle that holds all areas, of which there must be one at least."""
-    tops, bottoms, lefts, rights = zip(*areas, strict=True)
-    return Rectangle(min(tops), max(bottoms), min(lefts), max(rights))
-
-
-def rectangles(mask: NDArray[np.uint8], band: int, cell: int) -> list[Rectangle]:
-    """Rectangles that hold all pixels of a mask, from the top down and from left to right.
-
-    Args:
-        mask: uint8 (H, W), not 0 where there is something to do.
-        band, cell: rows and columns that are treated as one; each rectangle is of one band.
-    """
-    height, width = mask.shape
-    touched = np.bitwise_or.reduceat(rows_of(mask, band), np.arange(0, width, cell), axis=1) > 0
-    padded = np.zeros((len(touched), touched.shape[1] + 2), bool)
-    padded[:, 1:-1] = touched
-    bands, edges = np.nonzero(padded[:, 1:] != padded[:, :-1])
-    return [
-        Rectangle(top, min(top + band, height), left, min(right, width))
-        for top, left, right in zip(
-            (bands[::2] * band).tolist(), (edges[::2] * cell).tolist(), (edges[1::2] * cell).tolist(), strict=True
-        )
-    ]
-
-
-def rows_of(mask: NDArray[np.uint8], band: int) -> NDArray[np.uint8]:
-    """The greatest value in each column of each band of rows: uint8 (bands, W)."""
-    height, width = mask.shape
-    whole = height // band * band
-    found = [mask[:whole].reshape(height // band, band, width).max(axis=1)]
-    if whole < height:
-        found.append(mask[whole:].max(axis=0, keepdims=True))
-    return np.concatenate(found)
-
-
-def upsampled(plane: NDArray[np.float32], area: Rectangle, full: Shape) -> NDArray[np.float32]:
+def upsampled(plane: NDArray[Value], area: Rectangle, full: Shape) -> NDArray[Value]:
     """Linear interpolation of one area, the same as if the whole plane had been resized.
 
     Args:
-        plane: float32 (h, w) or (h, w, C).
+        plane: uint8 or float32 (h, w) or (h, w, C).
         area: of the picture of shape `full`, which is no smaller than the plane.
 
     Returns:
-        float32, the pixels of `area`; part of a larger array.
+        The pixels of `area`, of the plane's type; part of a larger array.
     """
     top, bottom, y, ratio_y = _reach(area.top, area.bottom, plane.shape[0], full[0])
     left, right, x, ratio_x = _reach(area.left, area.right, plane.shape[1], full[1])
     resized = cv2.resize(plane[top:bottom, left:right], None, fx=ratio_x, fy=ratio_y, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized[y : y + area.bottom - area.top, x : x + area.right - area.left], np.float32)
+    return np.asarray(resized[y : y + area.bottom - area.top, x : x + area.right - area.left], plane.dtype)
 
 
 def _reach(start: int, end: int, small: int, full: int) -> tuple[int, int, int, float]:

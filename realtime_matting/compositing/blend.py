@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime_matting.blocks import Windows, blocks_of
+from realtime_matting.runs import Runs
 
 Rgb = NDArray[np.uint8]
 
@@ -16,7 +16,8 @@ def composite(foreground: Rgb, alpha: NDArray[np.float32], background: Rgb, out:
         foreground: uint8 (H, W, 3), colours of the person, not multiplied by alpha.
         alpha: float32 (H, W) in [0, 1].
         background: uint8 (H, W, 3).
-        out: uint8 (H, W, 3) to write to instead of a new array; it may be `background`, but not `foreground`.
+        out: uint8 (H, W, 3), contiguous, to write to instead of a new array; it may be `background`, but not
+            `foreground`.
 
     Returns:
         uint8 (H, W, 3), rounded to the nearest: exactly the foreground where alpha is 1, the background where it is 0.
@@ -37,11 +38,10 @@ def composite(foreground: Rgb, alpha: NDArray[np.float32], background: Rgb, out:
 
     opaque = alpha >= 1
     cv2.copyTo(foreground, opaque.view(np.uint8), out)
-    for blocks in blocks_of(((alpha > 0) ^ opaque).view(np.uint8)):
-        fronts, alphas, behinds = Windows(foreground, blocks), Windows(alpha, blocks), Windows(background, blocks)
-        outs = Windows(out, blocks)
-        for few in blocks.portions():
-            outs.put(few, _blended(fronts.take(few), alphas.take(few), behinds.take(few)))
+    runs = Runs(((alpha > 0) ^ opaque).view(np.uint8))
+    for few in runs.portions(runs.places):
+        pixels = _blended(runs.take(foreground, few), runs.take(alpha, few), runs.take(background, few))
+        runs.put(out, few, pixels)
     return out
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from realtime_matting import blocks
+from realtime_matting import runs
 from realtime_matting.matting import foreground as module
 from realtime_matting.matting.foreground import blur_fusion
 
@@ -119,8 +119,7 @@ def test_working_in_parts_gives_the_whole(shape: tuple[int, int], levels: int, m
     monkeypatch.setattr(module, "_ROWS", 32)
     in_parts = blur_fusion(picture, alpha)
     monkeypatch.setattr(module, "_ROWS", 10_000)
-    monkeypatch.setattr(blocks, "ROWS", 10_000)
-    monkeypatch.setattr(blocks, "COLUMNS", 10_000)
+    monkeypatch.setattr(runs, "_MOST", 10_000_000)
     assert np.abs(in_parts.astype(int) - blur_fusion(picture, alpha)).max() <= levels
 
 

@@ -43,8 +43,10 @@ def disc(shape: tuple[int, int], inside: tuple[int, ...], outside: tuple[int, ..
 
 def guided_by_definition(guide: Rgb, alpha: Alpha, radius: int, eps: float) -> Alpha:
     """The filter written down plainly: whole image, double precision, no parts."""
-    shape = alpha.shape
-    small = shrunk(guide, *shape)
+    half = (alpha.shape[1] + 1) // 2, (alpha.shape[0] + 1) // 2
+    small, alpha_half = (
+        cv2.resize(part, half, interpolation=cv2.INTER_LINEAR) for part in (shrunk(guide, *alpha.shape), alpha)
+    )
 
     def planes(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
         red, green, blue = np.moveaxis(rgb.astype(np.float64) / 255, 2, 0)
@@ -56,7 +58,7 @@ def guided_by_definition(guide: Rgb, alpha: Alpha, radius: int, eps: float) -> A
         padded = np.pad(array, padding, mode="edge")
         return np.lib.stride_tricks.sliding_window_view(padded, windows, axis=(-2, -1)).mean((-2, -1))
 
-    colour, matte = planes(small), alpha.astype(np.float64)
+    colour, matte = planes(small), alpha_half.astype(np.float64)
     covariance = mean(colour[:, None] * colour[None]) - mean(colour)[:, None] * mean(colour)[None]
     covariance += eps * np.eye(2)[..., None, None]
     with_alpha = mean(colour * matte) - mean(colour) * mean(matte)
@@ -68,7 +70,7 @@ def guided_by_definition(guide: Rgb, alpha: Alpha, radius: int, eps: float) -> A
         return cv2.resize(plane, guide.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
     filtered = sum(up(s) * c for s, c in zip(mean(slope), planes(guide), strict=True)) + up(offset)
-    linear = up(matte)
+    linear = up(alpha.astype(np.float64))
     return np.where((linear > 0) & (linear < 1), np.clip(filtered, 0, 1), linear).astype(np.float32)
 
 
