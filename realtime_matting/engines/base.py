@@ -39,6 +39,13 @@ class Engine(Protocol):
         """
         ...
 
+    def prepared(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+        """Whether inputs of these shapes would be run without a pause; if not, the engine begins to prepare for them.
+
+        That goes on in the background, and calls of other shapes go on meanwhile.
+        """
+        ...
+
     def close(self) -> None:
         """Free what the engine holds; calling it twice is harmless."""
         ...

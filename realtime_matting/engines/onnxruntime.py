@@ -125,6 +125,10 @@ class OnnxRuntimeEngine:
             raise EngineError(f"{self.name}: failed while running ({in_one_line(error)})") from error
         return dict(zip(self._outputs, results, strict=True))
 
+    def prepared(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+        """Always: nothing is compiled for a shape."""
+        return True
+
     def close(self) -> None:
         """Nothing to free before the engine itself goes."""
 

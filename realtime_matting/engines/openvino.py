@@ -6,6 +6,7 @@ once, and the last few sizes are kept.
 
 import functools
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +22,8 @@ from realtime_matting.engines.openvino_doubling import double_by_convolution
 from realtime_matting.errors import EngineError
 
 Shapes = tuple[tuple[int, ...], ...]
-# The trimap network's size, the matting network's few crop sizes and some slack; each costs about the weights again.
-SIZES_KEPT = 6
+# The matting network's picture, its three parts, and tiles by ones, twos and fours; each costs about the weights again.
+SIZES_KEPT = 8
 
 
 @functools.cache
@@ -76,6 +77,9 @@ class OpenVinoEngine:
         self._inputs = [port.get_any_name() for port in self._model.inputs]
         self._outputs = [port.get_any_name() for port in self._model.outputs]
         self._requests: OrderedDict[Shapes, ov.InferRequest] = OrderedDict()
+        self._lock = threading.Lock()  # of the requests
+        self._preparing: threading.Thread | None = None
+        self._refused: set[Shapes] = set()
 
     def __call__(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         """Run once; a size seen for the first time is compiled, which takes a moment.
@@ -90,23 +94,54 @@ class OpenVinoEngine:
             raise EngineError(f"{self.name}: failed while running ({in_one_line(error)})") from error
         return {name: result[i] for i, name in enumerate(self._outputs)}
 
+    def prepared(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+        """Whether the network is compiled for these shapes; if not, a thread begins to, one shape at a time."""
+        wanted = tuple(shapes[name] for name in self._inputs)
+        with self._lock:
+            if wanted in self._requests:
+                return True
+        idle = self._preparing is None or not self._preparing.is_alive()
+        if idle and wanted not in self._refused:
+            self._preparing = threading.Thread(
+                target=self._prepare, args=(wanted,), name="rtmatte compiler", daemon=True
+            )
+            self._preparing.start()
+        return False
+
+    def _prepare(self, shapes: Shapes) -> None:
+        try:
+            self._keep(shapes, self._compiled(shapes))
+        except RuntimeError:
+            # A call with these shapes would say why; without them everything goes on.
+            self._refused.add(shapes)
+
     def _request(self, shapes: Shapes) -> ov.InferRequest:
-        if shapes in self._requests:
-            self._requests.move_to_end(shapes)
-            return self._requests[shapes]
+        with self._lock:
+            if shapes in self._requests:
+                self._requests.move_to_end(shapes)
+                return self._requests[shapes]
+        return self._keep(shapes, self._compiled(shapes))
+
+    def _compiled(self, shapes: Shapes) -> ov.InferRequest:
         model = self._model.clone()
         model.reshape(dict(zip(self._inputs, shapes, strict=True)))
         compute_in_blocks(model)
         double_by_convolution(model)
-        request = _core().compile_model(model, "CPU", self._config).create_infer_request()
-        self._requests[shapes] = request
-        if len(self._requests) > SIZES_KEPT:
-            self._requests.popitem(last=False)
+        return _core().compile_model(model, "CPU", self._config).create_infer_request()
+
+    def _keep(self, shapes: Shapes, request: ov.InferRequest) -> ov.InferRequest:
+        with self._lock:
+            self._requests[shapes] = request
+            if len(self._requests) > SIZES_KEPT:
+                self._requests.popitem(last=False)
         return request
 
     def close(self) -> None:
         """Free the compiled networks."""
-        self._requests.clear()
+        if self._preparing is not None:
+            self._preparing.join()
+        with self._lock:
+            self._requests.clear()
 
 
 def _asked_precision(model: ov.Model) -> str:

@@ -145,6 +145,10 @@ class TensorRtEngine:
             for name, port in self.outputs.items()
         }
 
+    def prepared(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+        """Always: the engine was built for all shapes that it takes."""
+        return True
+
     def close(self) -> None:
         """Free the GPU; calling it twice is harmless."""
         if self._engine is None:

@@ -20,6 +20,7 @@ from realtime_matting.engines import EngineName, Precision
 from realtime_matting.errors import InputError
 from realtime_matting.frames import Frame
 from realtime_matting.matting.foreground import blur_fusion
+from realtime_matting.matting.held import HeldTrimap
 from realtime_matting.matting.networks import BAND, Networks, network_input, pad, resize
 from realtime_matting.matting.refine import at_picture_size
 from realtime_matting.matting.stream import Draft, Stream, draft_of_still
@@ -82,6 +83,8 @@ class Matter:
         reuse: carry trimap and alpha from frame to frame, run the networks only when and where they are needed, and
             smooth what flickers. Without, every frame is matted for itself. It pays where `stream` may look one frame
             ahead: then about half of the frames go through no network.
+        live: the frames are a stream that cannot wait: without ``reuse``, a trimap serves a second frame where hardly
+            anything moves, and the matting network sees the part of the frame that the person is in.
 
     Raises:
         BundleError, EngineError, MissingExtraError: one line that says what is wrong and what to do.
@@ -97,12 +100,14 @@ class Matter:
         profile: Profile | None = None,
         foreground: bool = True,
         reuse: bool = False,
+        live: bool = False,
     ) -> None:
         keep_freed_memory()
         self.bundle = find_bundle(model)
         self.profile = profile or Profile()
         self._estimate_foreground = foreground
         self._reuse = reuse
+        self._held = HeldTrimap() if live else None
         self._stream: Stream | None = None
         if threads is None and hasattr(os, "sched_getaffinity"):  # Linux: the cores this process may use
             threads = len(os.sched_getaffinity(0))
@@ -178,7 +183,7 @@ class Matter:
                 f"a frame needs at least {SMALLEST_SIDE} pixels a side, not {rgb.shape[1]}x{rgb.shape[0]}; scale it up"
             )
         if not self._reuse:
-            return draft_of_still(self._networks, rgb, self._stage)
+            return draft_of_still(self._networks, rgb, self._stage, self._held)
         if self._stream is None or self._stream.frame_shape != rgb.shape:
             self._stream = Stream(self._networks, rgb.shape)
         return self._stream.draft(rgb, self._stage, ahead=ahead)
@@ -201,6 +206,8 @@ class Matter:
 
     def reset(self) -> None:
         """Forget the stream: the next frame is treated as the first of a new one."""
+        if self._held is not None:
+            self._held.forget()
         if self._stream is not None:
             self._stream.forget()
 

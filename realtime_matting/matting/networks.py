@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime_matting.engines import Engine, EngineName, Precision, open_engine
+from realtime_matting.matting.part import columns_of_band
 from realtime_matting.matting.trimap import probabilities_from_alpha, resize_probabilities
 from realtime_matting.models.bundle import Bundle, Role, RoleSpec
 from realtime_matting.resampling import NEARLY, shrunk
@@ -78,19 +79,35 @@ class Networks:
         alpha = self._run("alpha", rgb)[0, 0]
         return probabilities_from_alpha(alpha, max(1, round(BAND * alpha.shape[1]))), alpha
 
-    def matting(self, rgb: NDArray[np.uint8], probabilities: FloatArray) -> FloatArray:
+    def matting(self, rgb: NDArray[np.uint8], probabilities: FloatArray, *, streamed: bool = False) -> FloatArray:
         """The matting network's alpha (h, w) before fusion, for probabilities (3, h, w) of its own size.
 
-        ``rgb`` may be of another size.
+        Args:
+            rgb: uint8, the frame, which may be of another size.
+            probabilities: float32 (3, h, w).
+            streamed: more frames of this size will follow: the network is given only the columns that hold the unknown
+                band, as soon as the engine is prepared for that. Elsewhere the likelier known class decides.
         """
         height, width = probabilities.shape[1:]
-        spec = self.roles["matting"]
-        planes = network_input(resize(rgb, (width, height)), spec)
-        trimap = np.empty_like(planes)
-        for plane, target in zip(probabilities, trimap[0], strict=True):
-            target[:] = pad(plane, (target.shape[1], target.shape[0]))
-        alphas = next(iter(self._engines["matting"]({"rgb": planes, "trimap": trimap}).values()))
-        alpha: FloatArray = alphas[0, 0, :height, :width]
+        spec, engine = self.roles["matting"], self._engines["matting"]
+        padded = spec.working_size(width, height)
+        picture = pad(resize(rgb, (width, height)), padded)
+        part = slice(0, padded[0])
+        if streamed and self.takes_tiles:
+            columns = columns_of_band(probabilities, padded[0], spec.stride)
+            if columns is not None:
+                shape = (1, 3, padded[1], columns.stop - columns.start)
+                part = columns if engine.prepared({"rgb": shape, "trimap": shape}) else part
+        inputs = np.empty((2, 1, 3, padded[1], part.stop - part.start), np.float32)
+        normalise(picture[:, part], spec, inputs[0, 0])
+        for plane, target in zip(probabilities, inputs[1, 0], strict=True):
+            target[:] = pad(plane[:, part], (target.shape[1], target.shape[0]))
+        answer = next(iter(engine({"rgb": inputs[0], "trimap": inputs[1]}).values()))[0, 0, :height]
+        alpha: FloatArray = answer[:, :width]
+        if alpha.shape[1] == width:
+            return alpha
+        alpha = (probabilities[2] > probabilities[0]).astype(np.float32)
+        alpha[:, part] = answer[:, : width - part.start]
         return alpha
 
     def matting_tiles(

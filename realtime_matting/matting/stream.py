@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime_matting.matting.fusion import fuse
+from realtime_matting.matting.held import HeldTrimap
 from realtime_matting.matting.motion import Motion, View
 from realtime_matting.matting.networks import Networks, at_size, resize
 from realtime_matting.matting.patches import Tile, Tiling
@@ -75,20 +76,27 @@ Stage = Callable[[str, Draft], AbstractContextManager[None]]
 """Times a stage of a draft: ``with stage("matting", draft): …``."""
 
 
-def draft_of_still(networks: Networks, rgb: Bytes, stage: Stage) -> Draft:
-    """All networks once, over the whole frame."""
+def draft_of_still(networks: Networks, rgb: Bytes, stage: Stage, held: HeldTrimap | None = None) -> Draft:
+    """All networks once, over the whole frame; nothing is carried but, with ``held``, a trimap."""
     draft = Draft()
     with stage("trimap", draft):
         small = draft.small = networks.shrink(rgb)
-        probabilities, alpha = networks.trimap(small)
         width, height = networks.work_size(rgb.shape[1], rgb.shape[0])
-        probabilities = at_size(probabilities, (width, height))
+        alpha = None
+        before = held.for_frame(small, (width, height)) if held is not None and "matting" in networks.roles else None
+        if before is not None:
+            probabilities, draft.why = before, "reuse: hardly moved"
+        else:
+            probabilities, alpha = networks.trimap(small)
+            probabilities = at_size(probabilities, (width, height))
+            if held is not None:
+                held.keep(probabilities)
         draft.classes = partial(trimap_picture, probabilities, width, height)
     if alpha is not None and "matting" not in networks.roles:
         draft.alpha = alpha.copy()
         return draft
     with stage("matting", draft):
-        draft.alpha = fuse(probabilities, networks.matting(small, probabilities))
+        draft.alpha = fuse(probabilities, networks.matting(small, probabilities, streamed=held is not None))
     draft.band = band_share(_as_bytes(probabilities[1]))
     draft.matted = 1.0
     return draft
@@ -203,7 +211,7 @@ class Stream:
                 self._gain[:] = 0
         probabilities = _probabilities(unknown, foreground)
         if tiles is None or tiling is None or carried is None:
-            raw = self._networks.matting(picture, probabilities)
+            raw = self._networks.matting(picture, probabilities, streamed=True)
             draft.matted = 1.0
             wrong, rim = contradiction(probabilities, raw)
             self._memory.judge(wrong / max(rim, 1), refreshed=refreshed)

@@ -23,6 +23,7 @@ def open_matter(
         profile=profile,
         foreground=preset.foreground == "estimate",
         reuse=preset.reuses(live=live),
+        live=live and preset.reuse != "never",
     )
 
 

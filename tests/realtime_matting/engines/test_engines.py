@@ -1,6 +1,8 @@
 import importlib.util
 import logging
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -180,3 +182,30 @@ def test_fixed_sizes_in_the_file_are_kept(engine, tmp_path):
     opened = open_engine(write_network(tmp_path, 4, 6), engine=engine, precision="f32")
     inputs = random_inputs(4, 6)
     np.testing.assert_allclose(opened(inputs)["alpha"], expected(inputs), atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_prepares_for_a_new_size_while_it_runs_others(engine, tmp_path):
+    opened = open_engine(write_network(tmp_path), engine=engine, precision="f32", threads=1)
+    known, new = random_inputs(8, 8), random_inputs(16, 24)
+    opened(known)
+    shapes = {name: array.shape for name, array in new.items()}
+    assert opened.prepared({name: array.shape for name, array in known.items()})
+    waited_until = time.monotonic() + 30
+    while not opened.prepared(shapes):
+        assert time.monotonic() < waited_until
+        np.testing.assert_allclose(opened(known)["alpha"], expected(known), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(opened(new)["alpha"], expected(new), rtol=0, atol=1e-6)
+    opened.close()
+
+
+def test_a_size_that_cannot_be_prepared_is_never_ready_and_does_no_harm(tmp_path):
+    opened = open_engine(write_network(tmp_path, 8, 8), engine="openvino", precision="f32", threads=1)
+    wrong = dict.fromkeys(("rgb", "trimap"), (1, 4, 8, 8))
+    for _ in range(50):
+        assert not opened.prepared(wrong)
+        time.sleep(0.005)
+    inputs = random_inputs(8, 8)
+    np.testing.assert_allclose(opened(inputs)["alpha"], expected(inputs), rtol=0, atol=1e-6)
+    opened.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "rtmatte compiler"]

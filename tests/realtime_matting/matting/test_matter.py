@@ -1,6 +1,7 @@
 """One stream's mattes, through a real engine and a bundle whose answers are known."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from realtime_matting import Frame, Matter, Profile
+from realtime_matting.engines.base import Engine
 from realtime_matting.errors import BundleError, InputError
 from realtime_matting.matting.matter import network_input
 from realtime_matting.models.registry import list_bundles
@@ -168,3 +170,49 @@ def test_pictures_are_normalised_as_the_bundle_says(green_bundle: Path) -> None:
     made = network_input(np.full((32, 32, 3), 255, np.uint8), spec)
     assert made.shape == (1, 3, height, width)
     assert made[0, :, 0, 0].tolist() == pytest.approx([1.0, 1.0, 0.5])
+
+
+def test_live_a_calm_frame_takes_the_trimap_of_the_frame_before(green_bundle: Path) -> None:
+    profile = Profile()
+    rgb, _ = green_disc()
+    with Matter(green_bundle, threads=1, profile=profile, live=True) as matter:
+        whys = [matter(rgb).why for _ in range(4)]
+        assert whys == ["refresh: every frame", "reuse: hardly moved"] * 2
+        assert matter(np.roll(rgb, 30, axis=1)).why == "refresh: every frame"
+        assert matter(np.roll(rgb, 30, axis=1)).why == "reuse: hardly moved"
+        matter.reset()
+        assert matter(np.roll(rgb, 30, axis=1)).why == "refresh: every frame"
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_live_the_matting_network_sees_the_part_with_the_person_and_says_the_same(
+    green_bundle: Path, reuse: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disc is narrow beside the picture; both engines run the very network, the one on all of it."""
+    rgb, _ = green_disc(180, 640)
+    seen: list[int] = []
+    with (
+        Matter(green_bundle, threads=1) as whole,
+        Matter(green_bundle, threads=1, reuse=reuse, live=not reuse) as part,
+    ):
+        run = part._networks._engines["matting"]
+        monkeypatch.setitem(part._networks._engines, "matting", Watched(run, seen))
+        expected = whole(rgb).alpha
+        until = time.monotonic() + 30
+        while not seen or seen[-1] == seen[0]:
+            assert time.monotonic() < until
+            part.reset()
+            assert np.abs(part(rgb).alpha - expected).max() < 0.01
+        assert seen[-1] < 0.7 * seen[0]
+
+
+class Watched:
+    """Notes the widths that an engine is given."""
+
+    def __init__(self, engine: Engine, seen: list[int]) -> None:
+        self.name, self._engine, self._seen = engine.name, engine, seen
+        self.prepared, self.close = engine.prepared, engine.close
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        self._seen.append(inputs["rgb"].shape[3])
+        return self._engine(inputs)

@@ -1,0 +1,49 @@
+"""The columns of a picture that the matting network is given."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_matting.matting.part import columns_of_band
+
+STRIDE = 16
+
+
+def band(width: int, first: int, last: int) -> np.ndarray:
+    probabilities = np.zeros((3, 4, width), np.float32)
+    probabilities[0] = 1
+    probabilities[0, 1, [first, last]], probabilities[1, 1, [first, last]] = 0.4, 0.6
+    return probabilities
+
+
+@given(st.integers(1, 60), st.data())
+def test_the_part_holds_the_band_with_its_margin_and_has_one_of_three_widths(cells: int, data: st.DataObject) -> None:
+    width = cells * STRIDE
+    first = data.draw(st.integers(0, width - 1))
+    last = data.draw(st.integers(first, width - 1))
+    part = columns_of_band(band(width, first, last), width, STRIDE)
+    if part is None:
+        assert min(last // STRIDE + 3, cells) - max(first // STRIDE - 2, 0) > 4 * cells // 5 or cells < 5
+        return
+    assert 0 <= part.start <= max(0, first - 2 * STRIDE)
+    assert min(width, last + 2 * STRIDE) <= part.stop <= width
+    assert part.start % STRIDE == part.stop % STRIDE == 0
+    assert (part.stop - part.start) // STRIDE in {-(-share * cells // 5) for share in (2, 3, 4)}
+
+
+def test_a_person_in_the_middle_of_a_wide_picture_takes_three_fifths() -> None:
+    assert columns_of_band(band(640, 170, 470), 640, STRIDE) == slice(128, 512)
+
+
+def test_with_nobody_there_the_smallest_part_is_given() -> None:
+    empty = np.zeros((3, 4, 640), np.float32)
+    empty[0] = 1
+    part = columns_of_band(empty, 640, STRIDE)
+    assert part is not None
+    assert part.stop - part.start == 256
+
+
+def test_a_band_narrower_than_the_padded_picture_counts_from_the_same_left() -> None:
+    part = columns_of_band(band(630, 600, 629), 640, STRIDE)
+    assert part is not None
+    assert part.stop == 640
