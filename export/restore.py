@@ -176,4 +176,4 @@ def _show(network: SHM, batch: Mapping[str, Tensor], config: TrainConfig) -> Non
 
 
 if __name__ == "__main__":
-    run(app, extra="train")
+    run(app, extra="export")
