@@ -5,9 +5,11 @@
 
 A candidate is a bundle, with ``@T:M`` seen at T pixels on the longer side by its T-Net and M by its M-Net. All see the
 same composites (see train.evaluate), one after the other on each picture, so that whatever else runs on the machine
-slows all alike. Times are medians of T-Net and M-Net together on the whole of a 1280×720 frame, with the runtime's own
-engine and precision: of the networks alone ("ms"), and of the stages of the runtime, which scale and normalise as well
-("stages ms"). Written: a table, and a plot in which those that no other beats in both time and error are joined.
+slows all alike. Times are medians of T-Net and M-Net together for a 1280×720 frame, with the runtime's own engine and
+precision: of the networks alone with the M-Net on the whole of it ("ms"), or on the columns that hold the unknown band,
+as the frames of a stream are matted (mean over the pictures, "band ms"); and of the stages of the runtime on the whole
+of it, which scale and normalise as well ("stages ms"). Written: a table, and a plot in which those that no other beats
+in both time and error are joined.
 """
 
 import argparse
@@ -27,13 +29,16 @@ import cv2
 import numpy as np
 import tomli_w
 import torch
+from numpy.typing import NDArray
 from tables import device_name, publish
 
 from realtime_matting import Matter
-from realtime_matting.engines import open_engine
+from realtime_matting.engines import Engine, open_engine
 from realtime_matting.errors import InputError, MattingError, MissingExtraError
+from realtime_matting.matting.networks import Networks, at_size
+from realtime_matting.matting.part import columns_of_band
 from realtime_matting.metrics import edge_mad, mad
-from realtime_matting.models.bundle import MANIFEST, ROLE_INPUTS
+from realtime_matting.models.bundle import MANIFEST, ROLE_INPUTS, Bundle
 from realtime_matting.models.registry import find_bundle
 from train.evaluation.measure import EDGE_WIDTH
 from train.evaluation.sets import load_sets
@@ -55,6 +60,7 @@ class Measured:
     """What was seen of one candidate, a value for each picture."""
 
     milliseconds: list[float] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)  # of the picture's width that the matting network would be given
     mad: list[float] = field(default_factory=list)
     edge_mad: list[float] = field(default_factory=list)
 
@@ -83,29 +89,56 @@ def resized_bundle(candidate: Candidate, folder: Path) -> Path:
     return folder
 
 
-def network_milliseconds(matters: list[Matter], threads: int | None, runs: int = 40) -> list[float]:
-    """Median of all networks of each bundle together, on the input of a 1280×720 frame, in turns."""
+def band_share(networks: Networks, picture: NDArray[np.uint8]) -> float:
+    """Share of the picture's width in the columns that hold the unknown band; 1 where no network is given a part."""
+    if "matting" not in networks.roles:
+        return 1.0
+    size = networks.work_size(picture.shape[1], picture.shape[0])
+    spec = networks.roles["matting"]
+    width = spec.working_size(*size)[0]
+    columns = columns_of_band(at_size(networks.trimap(networks.shrink(picture))[0], size), width, spec.stride)
+    return 1.0 if columns is None else (columns.stop - columns.start) / width
+
+
+def network_milliseconds(
+    bundles: list[Bundle], shares: list[list[float]], threads: int | None, runs: int = 40
+) -> list[tuple[float, float]]:
+    """Medians of all networks of each bundle together, on the input of a 1280×720 frame, in turns.
+
+    Args:
+        shares: for each bundle and picture, the share of the width that the matting network would be given.
+
+    Returns:
+        For each bundle milliseconds with the matting network on the whole frame, and on the part, mean over pictures.
+    """
     rng = np.random.default_rng(0)
-    spent: list[list[float]] = [[] for _ in matters]
+    ready: list[dict[tuple[str, float], tuple[Engine, dict[str, NDArray[np.float32]]]]] = []
     with ExitStack() as stack:
-        ready = []
-        for matter in matters:
-            calls = []
-            for role, spec in matter.bundle.roles.items():
-                engine = open_engine(matter.bundle.path(role), threads=threads)
+        for bundle, found in zip(bundles, shares, strict=True):
+            calls = {}
+            for role, spec in bundle.roles.items():
+                engine = open_engine(bundle.path(role), threads=threads)
                 stack.callback(engine.close)
                 width, height = spec.working_size(1280, 720)
-                shape = (1, 3, height, width)
-                calls.append((engine, {name: rng.random(shape, np.float32) for name in ROLE_INPUTS[role]}))
+                for share in {1.0, *found} if role == "matting" else {1.0}:
+                    shape = (1, 3, height, round(share * width))
+                    calls[role, share] = engine, {name: rng.random(shape, np.float32) for name in ROLE_INPUTS[role]}
             ready.append(calls)
+        spent: list[dict[tuple[str, float], list[float]]] = [{key: [] for key in calls} for calls in ready]
         for run in range(runs + 3):
             for calls, times in zip(ready, spent, strict=True):
-                began = time.perf_counter()
-                for engine, feed in calls:
+                for key, (engine, feed) in calls.items():
+                    began = time.perf_counter()
                     engine(feed)
-                if run >= 3:  # the first compile
-                    times.append(1e3 * (time.perf_counter() - began))
-    return [statistics.median(times) for times in spent]
+                    if run >= 3:  # the first compile
+                        times[key].append(1e3 * (time.perf_counter() - began))
+    answers = []
+    for times, found in zip(spent, shares, strict=True):
+        medians = {key: statistics.median(each) for key, each in times.items()}
+        whole = sum(value for (_, share), value in medians.items() if share == 1.0)
+        saved = [medians["matting", 1.0] - medians["matting", share] for share in found if share < 1.0]
+        answers.append((whole, whole - sum(saved) / len(found)))
+    return answers
 
 
 def front(points: list[tuple[float, float]]) -> list[int]:
@@ -160,17 +193,26 @@ def main() -> int:
                 )
                 for index, one in enumerate(candidates)
             ]
+            opened = [
+                Networks(matter.bundle, engine="auto", threads=options.threads, precision=None) for matter in matters
+            ]
+            for networks in opened:
+                stack.callback(networks.close)
             measured = [Measured() for _ in candidates]
             for clip in (clip for one in sets for clip in one.clips):
                 sample = clip.sample(0)
                 width = max(1, round(EDGE_WIDTH * sample.truth.shape[0] / 720))
-                for matter, seen in zip(matters, measured, strict=True):
+                for matter, networks, seen in zip(matters, opened, measured, strict=True):
                     matter.reset()
+                    seen.shares.append(band_share(networks, sample.image))
                     matte = matter(sample.image)
                     seen.milliseconds.append(sum(matte.milliseconds.get(stage, 0.0) for stage in NETWORKS))
                     seen.mad.append(mad(matte.alpha, sample.truth))
                     seen.edge_mad.append(edge_mad(matte.alpha, sample.truth, width))
-            times = network_milliseconds(matters, options.threads)
+            both = network_milliseconds(
+                [matter.bundle for matter in matters], [seen.shares for seen in measured], options.threads
+            )
+            times = [whole for whole, _ in both]
     except MattingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -183,6 +225,7 @@ def main() -> int:
         {
             "candidate": one.name,
             "ms": times[index],
+            "band ms": both[index][1],
             # The first two pictures compile the networks.
             "stages ms": statistics.median(measured[index].milliseconds[2:] or measured[index].milliseconds),
             **{kind: values[index] for kind, values in errors.items()},
