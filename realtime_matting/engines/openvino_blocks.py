@@ -11,6 +11,8 @@ import openvino as ov  # type: ignore[import-untyped]
 import openvino.opset13 as ops  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from realtime_matting.engines.openvino_rewriting import rewrite_each
+
 _SIDE = 4
 """Pixels of a block, each way."""
 
@@ -25,12 +27,7 @@ def compute_in_blocks(model: ov.Model) -> int:
     Returns:
         How many there were.
     """
-    found = [node for node in model.get_ordered_ops() if _is_one(node)]
-    for node in found:
-        _replace(node)
-    if found:
-        model.validate_nodes_and_infer_types()
-    return len(found)
+    return rewrite_each(model, _is_one, _in_blocks)
 
 
 def _is_one(node: ov.Node) -> bool:
@@ -52,7 +49,7 @@ def _is_one(node: ov.Node) -> bool:
     )
 
 
-def _replace(node: ov.Node) -> None:
+def _in_blocks(node: ov.Node) -> tuple[ov.Node, ov.Node]:
     weights = _weights(node)
     assert weights is not None  # _is_one
     _, channels, high, wide = weights.shape
@@ -71,11 +68,7 @@ def _replace(node: ov.Node) -> None:
             last, follower = follower, _only_follower(follower)
     if follower is not None and follower.get_type_name() == "Sigmoid":
         made, last = ops.sigmoid(made), follower
-    picture = ops.depth_to_space(made, "blocks_first", _SIDE)
-    names = last.output(0).get_names()
-    for target in list(last.output(0).get_target_inputs()):
-        target.replace_source_output(picture.output(0))
-    picture.output(0).set_names(names)
+    return last, ops.depth_to_space(made, "blocks_first", _SIDE)
 
 
 def _only_follower(node: ov.Node) -> ov.Node | None:

@@ -10,6 +10,8 @@ import numpy as np
 import openvino as ov  # type: ignore[import-untyped]
 import openvino.opset13 as ops  # type: ignore[import-untyped]
 
+from realtime_matting.engines.openvino_rewriting import rewrite_each
+
 _FEW = 4
 """Channels up to which this is faster."""
 _PARTS = np.array([[0.25, 0.75, 0.0], [0.0, 0.75, 0.25]], np.float32)
@@ -25,12 +27,7 @@ def double_by_convolution(model: ov.Model) -> int:
     Returns:
         How many there were.
     """
-    found = [node for node in model.get_ordered_ops() if _is_one(node)]
-    for node in found:
-        _replace(node)
-    if found:
-        model.validate_nodes_and_infer_types()
-    return len(found)
+    return rewrite_each(model, _is_one, _as_convolution)
 
 
 def _is_one(node: ov.Node) -> bool:
@@ -52,7 +49,7 @@ def _is_one(node: ov.Node) -> bool:
     )
 
 
-def _replace(node: ov.Node) -> None:
+def _as_convolution(node: ov.Node) -> tuple[ov.Node, ov.Node]:
     channels = node.get_input_partial_shape(0).to_shape()[1]
     kernels = np.zeros((4 * channels, channels, 3, 3), np.float32)
     for channel in range(channels):
@@ -61,8 +58,4 @@ def _replace(node: ov.Node) -> None:
                 kernels[4 * channel + 2 * row + column, channel] = np.outer(_PARTS[row], _PARTS[column])
     padded = ops.pad(node.input_value(0), np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), "edge")
     made = ops.convolution(padded, ops.constant(kernels), [1, 1], [0, 0], [0, 0], [1, 1])
-    picture = ops.depth_to_space(made, "depth_first", 2)
-    names = node.output(0).get_names()
-    for target in list(node.output(0).get_target_inputs()):
-        target.replace_source_output(picture.output(0))
-    picture.output(0).set_names(names)
+    return node, ops.depth_to_space(made, "depth_first", 2)
