@@ -3,10 +3,12 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -279,3 +281,72 @@ def fakes() -> type:
         size = (WIDTH, HEIGHT)
 
     return Fakes
+
+
+class NetworkCamera(ThreadingHTTPServer):
+    """Serves JPEGs one after the other, as IP cameras do, and does what it is told.
+
+    Attributes:
+        script: pictures that each connection begins with.
+        once: pictures that come once, whoever is connected.
+        picture: what comes for ever after that; None ends the connection.
+        is_there: without, connections end and new ones are refused.
+        connections: how many there were.
+        pace: seconds from picture to picture.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.script: list[bytes] = []
+        self.once: list[bytes] = []
+        self.picture: bytes | None = None
+        self.is_there = True
+        self.connections = 0
+        self.pace = 0.01
+        super().__init__(("127.0.0.1", 0), _Pictures)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/live.mjpg"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that has left is no error."""
+
+
+class _Pictures(BaseHTTPRequestHandler):
+    server: NetworkCamera
+
+    def log_message(self, *words: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        camera = self.server
+        if not camera.is_there:
+            self.send_error(503)
+            return
+        camera.connections += 1
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=frame")
+        self.end_headers()
+        script = list(camera.script)
+        while camera.is_there:
+            data = script.pop(0) if script else camera.once.pop(0) if camera.once else camera.picture
+            if data is None:
+                return
+            self.wfile.write(
+                b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(data), data)
+            )
+            time.sleep(camera.pace)
+
+
+@pytest.fixture
+def network_camera() -> Iterator[NetworkCamera]:
+    made = NetworkCamera()
+    thread = threading.Thread(target=made.serve_forever, args=(0.02,))
+    thread.start()
+    yield made
+    made.is_there = False
+    made.shutdown()
+    thread.join()
+    made.server_close()

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -39,58 +38,11 @@ def jpeg(rgb: Rgb) -> bytes:
     return bytes(cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 98])[1])
 
 
-class Camera(ThreadingHTTPServer):
-    """A camera on the network, which does what it is told: pictures, damaged ones, other sizes, none, no connection."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.picture = jpeg(person_in_room())
-        self.once: list[bytes] = []
-        self.is_there = True
-        self.connections = 0
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/live.mjpg"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has left is no error."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Camera
-
-    def log_message(self, *words: Any) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        if not self.server.is_there:
-            self.send_error(503)
-            return
-        self.server.connections += 1
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=frame")
-        self.end_headers()
-        while self.server.is_there:
-            data = self.server.once.pop(0) if self.server.once else self.server.picture
-            self.wfile.write(
-                b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(data), data)
-            )
-            time.sleep(0.03)
-
-
 @pytest.fixture
-def camera() -> Iterator[Camera]:
-    made = Camera()
-    thread = threading.Thread(target=made.serve_forever, args=(0.02,))
-    thread.start()
-    yield made
-    made.is_there = False
-    made.shutdown()
-    thread.join()
-    made.server_close()
+def camera(network_camera: Any) -> Any:
+    """A camera on the network, which does what it is told: pictures, damaged ones, other sizes, no connection."""
+    network_camera.picture, network_camera.pace = jpeg(person_in_room()), 0.03
+    return network_camera
 
 
 class Run:
@@ -187,7 +139,7 @@ def beach(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(camera: Camera, green_bundle: Path, beach: Path, tmp_path: Path) -> Iterator[Run]:
+def run(camera: Any, green_bundle: Path, beach: Path, tmp_path: Path) -> Iterator[Run]:
     """A run that shows the person; at its end nothing of the room may have gone out."""
     made = Run(tmp_path, camera.url, green_bundle, beach)
     try:
@@ -200,7 +152,7 @@ def run(camera: Camera, green_bundle: Path, beach: Path, tmp_path: Path) -> Iter
         made.close()
 
 
-def test_a_camera_that_breaks_in_every_way_leaves_nothing_behind(camera: Camera, run: Run) -> None:
+def test_a_camera_that_breaks_in_every_way_leaves_nothing_behind(camera: Any, run: Run) -> None:
     before = run.held()
     noise = jpeg(np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8))
     camera.once = [noise[: len(noise) // 3], random.Random(0).randbytes(2000)]
@@ -241,9 +193,7 @@ def test_a_background_replaced_by_garbage_is_told_once_and_stays(run: Run, beach
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_within_a_second_and_lets_the_camera_go(
-    camera: Camera, run: Run, number: signal.Signals
-) -> None:
+def test_a_signal_ends_it_within_a_second_and_lets_the_camera_go(camera: Any, run: Run, number: signal.Signals) -> None:
     seconds = run.end(number)
     assert run.process.returncode == 128 + number
     assert "captured" in run.printed

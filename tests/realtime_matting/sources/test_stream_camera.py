@@ -7,8 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,61 +25,15 @@ def jpeg(level: int, width: int = 64, height: int = 48) -> bytes:
     return bytes(cv2.imencode(".jpg", np.full((height, width, 3), level, np.uint8))[1])
 
 
-class JpegServer(ThreadingHTTPServer):
-    """Serves ``script``, one JPEG after the other, as IP cameras do; then ends, or repeats its last for ever."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.script: list[bytes] = [jpeg(100)]
-        self.forever = True
-        self.stopping = threading.Event()
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/live.mjpg"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has left is no error."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: JpegServer
-
-    def log_message(self, *words: Any) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace;boundary=frame")
-        self.end_headers()
-        script = list(self.server.script)
-        while script and not self.server.stopping.is_set():
-            picture = script[0]
-            if len(script) > 1 or not self.server.forever:
-                script.pop(0)
-            self.wfile.write(
-                b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(picture), picture)
-            )
-            time.sleep(0.01)
-
-
 class _QuietFiles(SimpleHTTPRequestHandler):
     def log_message(self, *words: Any) -> None:
         pass
 
 
 @pytest.fixture
-def server() -> Iterator[JpegServer]:
-    made = JpegServer()
-    thread = threading.Thread(target=made.serve_forever, args=(0.02,))
-    thread.start()
-    yield made
-    made.stopping.set()
-    made.shutdown()
-    thread.join()
-    made.server_close()
+def server(network_camera: Any) -> Any:
+    network_camera.picture = jpeg(100)
+    return network_camera
 
 
 def read(camera: Camera, count: int) -> list[Shot]:
@@ -94,7 +47,7 @@ def read(camera: Camera, count: int) -> list[Shot]:
     return shots
 
 
-def test_frames_of_a_network_camera_are_read(server: JpegServer) -> None:
+def test_frames_of_a_network_camera_are_read(server: Any) -> None:
     camera = open_camera(server.url)
     assert camera.size == (64, 48)
     for shot in read(camera, 5):
@@ -103,10 +56,11 @@ def test_frames_of_a_network_camera_are_read(server: JpegServer) -> None:
     camera.close()
 
 
-def test_a_jpeg_that_is_cut_short_or_garbage_is_left_out_and_counted(server: JpegServer) -> None:
+def test_a_jpeg_that_is_cut_short_or_garbage_is_left_out_and_counted(server: Any) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
     whole = bytes(cv2.imencode(".jpg", noise)[1])
-    server.script = [*[jpeg(100)] * 20, whole[: len(whole) // 3], b"garbage" * 20, *[jpeg(200)] * 5]
+    server.script = [*[jpeg(100)] * 20, whole[: len(whole) // 3], b"garbage" * 20]
+    server.picture = jpeg(200)
     camera = open_camera(server.url)
     levels = [int(shot.rgb[20, 20, 0]) for shot in read(camera, 30)]
     assert all(min(abs(level - 100), abs(level - 200)) <= 2 for level in levels)
@@ -114,8 +68,9 @@ def test_a_jpeg_that_is_cut_short_or_garbage_is_left_out_and_counted(server: Jpe
     camera.close()
 
 
-def test_a_change_of_size_goes_through(server: JpegServer) -> None:
-    server.script = [*[jpeg(100)] * 20, *[jpeg(100, 128, 96)] * 20, jpeg(100, 64, 48)]
+def test_a_change_of_size_goes_through(server: Any) -> None:
+    server.script = [*[jpeg(100)] * 20, *[jpeg(100, 128, 96)] * 20]
+    server.picture = jpeg(100, 64, 48)
     camera = open_camera(server.url)
     shapes = [shot.rgb.shape for shot in read(camera, 60)]
     assert list(dict.fromkeys(shapes)) == [(48, 64, 3), (96, 128, 3)]
@@ -123,8 +78,8 @@ def test_a_change_of_size_goes_through(server: JpegServer) -> None:
     camera.close()
 
 
-def test_a_connection_that_ends_is_a_lost_camera_that_can_be_opened_again(server: JpegServer) -> None:
-    server.script, server.forever = [jpeg(100)] * 30, False
+def test_a_connection_that_ends_is_a_lost_camera_that_can_be_opened_again(server: Any) -> None:
+    server.script, server.picture = [jpeg(100)] * 30, None
     camera = open_camera(server.url)
     with pytest.raises(CameraGone, match=r"http://127.0.0.1:\d+/live.mjpg: (has ended|is lost)"):
         read(camera, 100)
@@ -134,13 +89,13 @@ def test_a_connection_that_ends_is_a_lost_camera_that_can_be_opened_again(server
     again.close()
 
 
-def test_a_live_run_survives_a_camera_that_goes_away_and_comes_back(live: Any, server: JpegServer) -> None:
+def test_a_live_run_survives_a_camera_that_goes_away_and_comes_back(live: Any, server: Any) -> None:
     """The whole way with a real connection: two rounds of pictures, and the connection cut between them."""
     room = np.full((64, 96, 3), (200, 40, 180), np.uint8)
     room[16:48, 32:64] = (20, 230, 30)
     live.sink.tolerance = 12  # what JPEG changes
     picture = bytes(cv2.imencode(".jpg", room[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])[1])
-    server.script, server.forever = [picture] * 30, False
+    server.script, server.picture = [picture] * 30, None
     live.reopen = lambda: open_camera(server.url)
     live.start(open_camera(server.url), size=(96, 64))
     live.wait_for(lambda: live.run.status()["reconnects"] >= 1, 20)
@@ -191,7 +146,7 @@ def test_what_does_not_answer_or_is_no_video_is_told(monkeypatch: pytest.MonkeyP
         thread.join()
 
 
-def test_closing_releases_the_connection(server: JpegServer) -> None:
+def test_closing_releases_the_connection(server: Any) -> None:
     open_camera(server.url).close()
     time.sleep(0.2)
     before = len(os.listdir("/proc/self/fd"))
