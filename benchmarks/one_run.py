@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SETTLING = 10
 """Frames that are not timed: networks are compiled for the first."""
 MEDIAPIPE = "mediapipe"
+CRF = 21
+"""Of every way's x264, so that all have the same work there."""
 BACKGROUND = Path(__file__).parent.parent / "realtime_matting" / "sample" / "beach.jpg"
 
 
@@ -176,7 +178,7 @@ def measure_ours(task: Task, out: str) -> Result:
         open_source(task.clip) as source,
         Matter(preset.model, threads=task.threads, profile=profile, reuse=reuse) as matter,
         closing(open_background(str(BACKGROUND))) as background,
-        open_sink(out, info=source.info, kind="composite") as sink,
+        open_sink(out, info=source.info, kind="composite", crf=CRF) as sink,
     ):
         run_offline(
             Shortened(source.info, iter(source)),
@@ -244,7 +246,7 @@ def measure_mediapipe(task: Task, out: str) -> Result:
     with segmentation, av.open(task.clip) as container, av.open(out, "w") as output:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        encoder = output.add_stream("libx264", rate=30, options={"crf": "21", "preset": "veryfast"})
+        encoder = output.add_stream("libx264", rate=30, options={"crf": str(CRF), "preset": "veryfast"})
         encoder.width, encoder.height, encoder.pix_fmt = stream.width, stream.height, "yuv420p"
         behind = cv2.resize(background, (stream.width, stream.height)).astype(np.float32)
         for number, picture in enumerate(islice(container.decode(stream), task.frames), 1):

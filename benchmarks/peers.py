@@ -8,8 +8,8 @@
 - ``u2netp-human``: U²-Net's small network, in this project's own pipeline.
 - ``fast``, ``balanced``, ``quality``: the presets, from decoding to encoding.
 
-Each runs in a process of its own on the same clip, one after the other, in rounds, so that whatever else runs on the
-machine slows all alike. A ratio is the median of the rounds' ratios to the first way.
+All encode with crf 21. Each runs in a process of its own on the same clip, one after the other, in rounds, so that
+whatever else runs on the machine slows all alike. A ratio is the median of the rounds' ratios to the first way.
 """
 
 import argparse
