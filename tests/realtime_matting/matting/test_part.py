@@ -1,12 +1,22 @@
 """The columns of a picture that the matting network is given."""
 
+import time
+from contextlib import closing
+from pathlib import Path
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+import realtime_matting
+from realtime_matting.matting.fusion import fuse
+from realtime_matting.matting.networks import Networks, at_size
 from realtime_matting.matting.part import columns_of_band
+from realtime_matting.models.registry import find_bundle
+from realtime_matting.sources.video import VideoSource
 
 STRIDE = 16
+SAMPLE = Path(realtime_matting.__file__).parent / "sample"
 
 
 def band(width: int, first: int, last: int) -> np.ndarray:
@@ -47,3 +57,24 @@ def test_a_band_narrower_than_the_padded_picture_counts_from_the_same_left() -> 
     part = columns_of_band(band(630, 600, 629), 640, STRIDE)
     assert part is not None
     assert part.stop == 640
+
+
+def test_a_part_of_a_real_frame_is_matted_as_in_the_whole() -> None:
+    with VideoSource(str(SAMPLE / "talk.mp4")) as source:
+        rgb = next(iter(source)).rgb
+    with closing(Networks(find_bundle("shm-fast"), engine="openvino", threads=1, precision="f32")) as networks:
+        small = networks.shrink(rgb)
+        probabilities = at_size(networks.trimap(small)[0], networks.work_size(rgb.shape[1], rgb.shape[0]))
+        padded = networks.roles["matting"].working_size(*probabilities.shape[:0:-1])
+        columns = columns_of_band(probabilities, padded[0], STRIDE)
+        assert columns is not None
+        whole = fuse(probabilities, networks.matting(small, probabilities)).copy()
+        assert np.array_equal(fuse(probabilities, networks.matting(small, probabilities, streamed=True)), whole)
+        shapes = dict.fromkeys(("rgb", "trimap"), (1, 3, padded[1], columns.stop - columns.start))
+        until = time.monotonic() + 30
+        while not networks._engines["matting"].prepared(shapes):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        part = fuse(probabilities, networks.matting(small, probabilities, streamed=True))
+    assert np.abs(part - whole).max() < 0.05
+    assert np.abs(part - whole).mean() < 1e-4
