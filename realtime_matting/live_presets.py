@@ -17,13 +17,11 @@ from realtime_matting.presets.preset import Preset
 
 Rgb = NDArray[np.uint8]
 
-_GREY = 128
-
 
 class StreamMatter(Protocol):
     """What a preset opens; ``Matter`` is one."""
 
-    def __call__(self, rgb: Rgb, /) -> MatteLike: ...
+    def warm_up(self, width: int, height: int, /) -> None: ...
     def draft(self, rgb: Rgb, /) -> Any: ...
     def finish(self, frame: Frame, draft: Any, /) -> MatteLike: ...
     def describe(self) -> str: ...
@@ -107,9 +105,7 @@ class LivePreset:
 
 
 def _warm_up(matter: Future[StreamMatter], width: int, height: int) -> None:
-    opened = matter.result()
-    opened(np.full((height, width, 3), _GREY, np.uint8))
-    opened.reset()
+    matter.result().warm_up(width, height)
 
 
 def live_presets(presets: Mapping[str, Preset], opener: Callable[[Preset], StreamMatter]) -> dict[str, LivePreset]:

@@ -22,8 +22,8 @@ from realtime_matting.engines.openvino_doubling import double_by_convolution
 from realtime_matting.errors import EngineError
 
 Shapes = tuple[tuple[int, ...], ...]
-# The matting network's picture, its three parts, and tiles by ones, twos and fours; each costs about the weights again.
-SIZES_KEPT = 8
+# The matting network's picture, its part, tiles by ones, twos and fours, some slack; each costs about the weights again.
+SIZES_KEPT = 7
 
 
 @functools.cache

@@ -30,6 +30,7 @@ from realtime_matting.profiling import Profile
 __all__ = ["BAND", "DEFAULT_MODEL", "SMALLEST_SIDE", "Matte", "Matter", "network_input", "pad", "resize"]
 
 FloatArray = NDArray[np.float32]
+_GREY = 128
 SMALLEST_SIDE = 16
 """Pixels a side that a frame needs at least."""
 
@@ -203,6 +204,12 @@ class Matter:
             yield
         spent = 1e3 * (time.perf_counter() - start)
         draft.milliseconds[name] = draft.milliseconds.get(name, 0.0) + spent
+
+    def warm_up(self, width: int, height: int) -> None:
+        """Have everything ready for a stream of frames of this size, so that the first is as fast as the others."""
+        self._networks.warm_up(width, height)
+        self(np.full((height, width, 3), _GREY, np.uint8))
+        self.reset()
 
     def reset(self) -> None:
         """Forget the stream: the next frame is treated as the first of a new one."""

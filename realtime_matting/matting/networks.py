@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime_matting.engines import Engine, EngineName, Precision, open_engine
-from realtime_matting.matting.part import columns_of_band
+from realtime_matting.matting.part import columns_of_band, part_width
 from realtime_matting.matting.trimap import probabilities_from_alpha, resize_probabilities
-from realtime_matting.models.bundle import Bundle, Role, RoleSpec
+from realtime_matting.models.bundle import ROLE_INPUTS, Bundle, Role, RoleSpec
 from realtime_matting.resampling import NEARLY, shrunk
 from realtime_matting.tiles import Rectangle
 
@@ -109,6 +109,17 @@ class Networks:
         alpha = (probabilities[2] > probabilities[0]).astype(np.float32)
         alpha[:, part] = answer[:, : width - part.start]
         return alpha
+
+    def warm_up(self, width: int, height: int) -> None:
+        """Compile all networks for a stream of frames of this size, wholes and parts, so that no frame waits for it."""
+        for role, spec in self.roles.items():
+            across, down = spec.working_size(width, height)
+            widths = {across}
+            if role == "matting" and self.takes_tiles:
+                widths.add(part_width(across, spec.stride))
+            for each in widths:
+                nothing = np.zeros((1, 3, down, each), np.float32)
+                self._engines[role](dict.fromkeys(ROLE_INPUTS[role], nothing))
 
     def matting_tiles(
         self, rgb: NDArray[np.uint8], probabilities: FloatArray, areas: Sequence[Rectangle]

@@ -67,6 +67,10 @@ class FakeMatter:
     def __call__(self, rgb: Rgb) -> GreenMatte:
         return self.finished(rgb, self.draft(rgb))
 
+    def warm_up(self, width: int, height: int) -> None:
+        self(np.full((height, width, 3), 128, np.uint8))
+        self.reset()
+
     def draft(self, rgb: Rgb) -> GreenMatte:
         assert not self.closed, "a closed matter was called"
         return self.matte(rgb)

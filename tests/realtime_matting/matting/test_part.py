@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import realtime_matting
 from realtime_matting.matting.fusion import fuse
 from realtime_matting.matting.networks import Networks, at_size
-from realtime_matting.matting.part import columns_of_band
+from realtime_matting.matting.part import columns_of_band, part_width
 from realtime_matting.models.registry import find_bundle
 from realtime_matting.sources.video import VideoSource
 
@@ -27,30 +27,32 @@ def band(width: int, first: int, last: int) -> np.ndarray:
 
 
 @given(st.integers(1, 60), st.data())
-def test_the_part_holds_the_band_with_its_margin_and_has_one_of_three_widths(cells: int, data: st.DataObject) -> None:
+def test_the_part_holds_the_band_with_its_margin_and_is_seven_tenths_wide(cells: int, data: st.DataObject) -> None:
     width = cells * STRIDE
     first = data.draw(st.integers(0, width - 1))
     last = data.draw(st.integers(first, width - 1))
     part = columns_of_band(band(width, first, last), width, STRIDE)
     if part is None:
-        assert min(last // STRIDE + 3, cells) - max(first // STRIDE - 2, 0) > 4 * cells // 5 or cells < 5
+        assert min(last // STRIDE + 3, cells) - max(first // STRIDE - 2, 0) > 7 * cells // 10 or cells < 4
         return
     assert 0 <= part.start <= max(0, first - 2 * STRIDE)
     assert min(width, last + 2 * STRIDE) <= part.stop <= width
     assert part.start % STRIDE == part.stop % STRIDE == 0
-    assert (part.stop - part.start) // STRIDE in {-(-share * cells // 5) for share in (2, 3, 4)}
+    assert part.stop - part.start == part_width(width, STRIDE) == -(-7 * cells // 10) * STRIDE < width
 
 
-def test_a_person_in_the_middle_of_a_wide_picture_takes_three_fifths() -> None:
-    assert columns_of_band(band(640, 170, 470), 640, STRIDE) == slice(128, 512)
+def test_a_person_in_the_middle_of_a_wide_picture_takes_seven_tenths() -> None:
+    assert columns_of_band(band(640, 170, 470), 640, STRIDE) == slice(96, 544)
 
 
-def test_with_nobody_there_the_smallest_part_is_given() -> None:
+def test_with_nobody_there_the_middle_is_given() -> None:
     empty = np.zeros((3, 4, 640), np.float32)
     empty[0] = 1
-    part = columns_of_band(empty, 640, STRIDE)
-    assert part is not None
-    assert part.stop - part.start == 256
+    assert columns_of_band(empty, 640, STRIDE) == slice(96, 544)
+
+
+def test_of_two_people_who_fill_the_picture_all_is_given() -> None:
+    assert columns_of_band(band(640, 40, 600), 640, STRIDE) is None
 
 
 def test_a_band_narrower_than_the_padded_picture_counts_from_the_same_left() -> None:
