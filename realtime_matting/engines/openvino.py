@@ -22,7 +22,7 @@ from realtime_matting.engines.openvino_doubling import double_by_convolution
 from realtime_matting.errors import EngineError
 
 Shapes = tuple[tuple[int, ...], ...]
-# The matting network's picture, its part, tiles by ones, twos and fours, some slack; each costs about the weights again.
+# The matting network's picture, its part, tiles by ones, twos and fours, some slack; each costs about its weights.
 SIZES_KEPT = 7
 
 
