@@ -40,7 +40,7 @@ class Task:
         frames: how many of it, at most.
         path: "file" decodes, mattes and encodes; "live" is a live run without an output, whose camera has the next
             frame there already whenever one is wanted.
-        threads: of the networks; None: as many as there are cores.
+        threads: of the networks; None: as `open_matter` has it.
         began: ``time.time()`` when the process was started.
     """
 
@@ -154,9 +154,10 @@ def run(task: Task) -> Result:
 
 def measure_ours(task: Task, out: str) -> Result:
     """A preset or a bundle, as ``rtmatte video`` runs it, or ``rtmatte webcam``."""
-    from realtime_matting import Matter, Profile, open_background, open_sink, open_source, output_picture, run_offline
+    from realtime_matting import Profile, open_background, open_sink, open_source, output_picture, run_offline
     from realtime_matting.defaults import PRESETS
     from realtime_matting.frames import Frame, StreamInfo
+    from realtime_matting.presets.opening import open_matter
     from realtime_matting.presets.preset import Preset, load_preset
 
     class Shortened:
@@ -176,7 +177,7 @@ def measure_ours(task: Task, out: str) -> Result:
     clock = Clock(task, profile.seconds)
     with (
         open_source(task.clip) as source,
-        Matter(preset.model, threads=task.threads, profile=profile, reuse=reuse) as matter,
+        open_matter(preset, live=False, threads=task.threads, profile=profile) as matter,
         closing(open_background(str(BACKGROUND))) as background,
         open_sink(out, info=source.info, kind="composite", crf=CRF) as sink,
     ):

