@@ -19,7 +19,7 @@ def open_matter(
     """The matter of a preset, for a ``live`` run or for a file; see ``Matter`` for the rest and what is raised.
 
     Where mattes are carried in a file, the networks leave a core to the work at full size and to the encoder, which
-    take as long: on two cores one thread in place of two is 2 to 9 % faster, for an eighth less processor time.
+    take as long: on two cores one thread in place of two is as fast or a little faster, for a tenth less of their time.
     """
     if threads is None and not live and preset.reuses(live=False):
         threads = max(1, core_count() - 1)
