@@ -1,6 +1,6 @@
 """Bundle → checkpoint: where training goes on when all that is left of a run are the networks that it shipped.
 
-    python -m export.restore shm-balanced --config configs/train/shm_mobile_second.yaml --out runs/shipped
+    python -m export.restore shm-balanced --config configs/train/shm_mobile_third.yaml --out runs/shipped
     python -m train shm --phase end_to_end --config … --t-net runs/shipped --m-net runs/shipped
 
 A bundle's graphs hold no batch norm: it was folded into the convolution before it, and networks without it hardly learn
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from realtime_matting.errors import InputError, OutputError
-from realtime_matting.models.bundle import Bundle
+from realtime_matting.models.bundle import Bundle, Role
 from realtime_matting.models.registry import find_bundle
 from train.checkpoints import Checkpoint, save_checkpoint
 from train.cli import run
@@ -65,10 +65,12 @@ def restore(bundle: Bundle, config: TrainConfig, out: Path, *, samples: int = 16
     network = build_network(config.network, config.network_options)
     if not isinstance(network, SHM):
         raise InputError(f"{config.network}: only Semantic Human Matting can be restored from a bundle")
-    for role, part, prefix in (("trimap", network.t_net, "t_net."), ("matting", network.m_net, "")):
+    parts: tuple[tuple[Role, nn.Module, str], ...]
+    parts = (("trimap", network.t_net, "t_net."), ("matting", network.m_net, ""))
+    for role, part, prefix in parts:
         if role not in bundle.roles:
             raise InputError(f"{bundle.manifest.name}: has no {role} network; choose a bundle that has one")
-        _load_folded(part, _weights(bundle.path(role)), prefix, f"{bundle.manifest.name}: its {role} network")  # type: ignore[arg-type]
+        _load_folded(part, _weights(bundle.path(role)), prefix, f"{bundle.manifest.name}: its {role} network")
     _unfold(network.eval(), config, samples)
     about = Checkpoint(
         config.network, _PHASE, 0, {"restored_from": f"{bundle.manifest.name} {bundle.manifest.version}"}, {},
@@ -150,9 +152,9 @@ def _unfold(network: SHM, config: TrainConfig, count: int) -> None:
         scale = torch.where(deviation > _LEAST, deviation, 1.0)
         conv.weight /= scale.float()[:, None, None, None]
         norm.bias += mean.float()
-        norm.running_mean.copy_(mean / scale)  # type: ignore[union-attr]
-        norm.running_var.copy_((deviation / scale) ** 2)  # type: ignore[union-attr]
-        norm.weight.copy_(scale * ((deviation / scale) ** 2 + norm.eps).sqrt())
+        variance = (deviation / scale) ** 2
+        norm.running_mean, norm.running_var = (mean / scale).float(), variance.float()
+        norm.weight.copy_(scale * (variance + norm.eps).sqrt())
 
 
 def _batches(config: TrainConfig, count: int) -> Iterator[dict[str, Any]]:

@@ -63,6 +63,7 @@ class Worker:
         self._background = open_background(BACKGROUND)
         self._look = look_of(task.preset)
         self._matter = open_matter(task.preset, live=True, engine=task.engine, threads=task.threads)
+        self._matter.warm_up(*task.size)
         self._for_files: Matter | None = None
         self._resident = 0.0
         time_frames(self._matter, self._look, self._background, islice(self._frames, _SETTLING))

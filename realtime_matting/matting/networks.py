@@ -79,12 +79,14 @@ class Networks:
         alpha = self._run("alpha", rgb)[0, 0]
         return probabilities_from_alpha(alpha, max(1, round(BAND * alpha.shape[1]))), alpha
 
-    def matting(self, rgb: NDArray[np.uint8], probabilities: FloatArray, *, streamed: bool = False) -> FloatArray:
-        """The matting network's alpha (h, w) before fusion, for probabilities (3, h, w) of its own size.
+    def matting(
+        self, rgb: NDArray[np.uint8], probabilities: FloatArray, *, streamed: bool = False
+    ) -> tuple[FloatArray, float]:
+        """The matting network's alpha (h, w) before fusion, and the share of the picture that it was given.
 
         Args:
             rgb: uint8, the frame, which may be of another size.
-            probabilities: float32 (3, h, w).
+            probabilities: float32 (3, h, w), of the network's own size.
             streamed: more frames of this size will follow: the network is given only the columns that hold the unknown
                 band, as soon as the engine is prepared for that. Elsewhere the likelier known class decides.
         """
@@ -105,10 +107,10 @@ class Networks:
         answer = next(iter(engine({"rgb": inputs[0], "trimap": inputs[1]}).values()))[0, 0, :height]
         alpha: FloatArray = answer[:, :width]
         if alpha.shape[1] == width:
-            return alpha
+            return alpha, 1.0
         alpha = (probabilities[2] > probabilities[0]).astype(np.float32)
         alpha[:, part] = answer[:, : width - part.start]
-        return alpha
+        return alpha, (part.stop - part.start) / padded[0]
 
     def warm_up(self, width: int, height: int) -> None:
         """Compile all networks for a stream of frames of this size, wholes and parts, so that no frame waits for it."""

@@ -77,7 +77,7 @@ Stage = Callable[[str, Draft], AbstractContextManager[None]]
 
 
 def draft_of_still(networks: Networks, rgb: Bytes, stage: Stage, held: HeldTrimap | None = None) -> Draft:
-    """All networks once, over the whole frame; nothing is carried but, with ``held``, a trimap."""
+    """All networks once; with ``held``, of a stream: a trimap may serve twice, and a part of the frame be enough."""
     draft = Draft()
     with stage("trimap", draft):
         small = draft.small = networks.shrink(rgb)
@@ -96,9 +96,9 @@ def draft_of_still(networks: Networks, rgb: Bytes, stage: Stage, held: HeldTrima
         draft.alpha = alpha.copy()
         return draft
     with stage("matting", draft):
-        draft.alpha = fuse(probabilities, networks.matting(small, probabilities, streamed=held is not None))
+        raw, draft.matted = networks.matting(small, probabilities, streamed=held is not None)
+        draft.alpha = fuse(probabilities, raw)
     draft.band = band_share(_as_bytes(probabilities[1]))
-    draft.matted = 1.0
     return draft
 
 
@@ -211,8 +211,7 @@ class Stream:
                 self._gain[:] = 0
         probabilities = _probabilities(unknown, foreground)
         if tiles is None or tiling is None or carried is None:
-            raw = self._networks.matting(picture, probabilities, streamed=True)
-            draft.matted = 1.0
+            raw, draft.matted = self._networks.matting(picture, probabilities, streamed=True)
             wrong, rim = contradiction(probabilities, raw)
             self._memory.judge(wrong / max(rim, 1), refreshed=refreshed)
             return _as_bytes(fuse(probabilities, raw))

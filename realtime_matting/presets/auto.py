@@ -70,6 +70,7 @@ def _measured(presets: dict[str, Preset], engine: EngineName, threads: int | Non
 
         def measure(name: str) -> float:
             with open_matter(presets[name], live=True, engine=engine, threads=threads) as matter:
+                matter.warm_up(*SIZE)
                 look = look_of(presets[name])
                 time_frames(matter, look, background, islice(frames, _SETTLING))
                 times = time_frames(matter, look, background, _until(until, islice(frames, _FRAMES)))

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from torch import nn
+from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from export.restore import app, restore
 from realtime_matting.engines import open_engine
 from realtime_matting.errors import InputError, OutputError
+from realtime_matting.models.bundle import Role
 from realtime_matting.models.registry import find_bundle
 from train.checkpoints import load_network
 from train.config import TrainConfig
@@ -71,10 +72,13 @@ def test_the_checkpoint_gives_what_the_bundle_gives(restored: Path) -> None:
     rgb = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
     trimap = torch.softmax(3 * torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(2)), dim=1)
     with torch.no_grad():
-        answers = {"trimap": torch.softmax(network.t_net(rgb), dim=1), "matting": network.m_net(rgb, trimap)}
+        answers: dict[Role, Tensor] = {
+            "trimap": torch.softmax(network.t_net(rgb), dim=1),
+            "matting": network.m_net(rgb, trimap),
+        }
     bundle = find_bundle("shm-fast")
     for role, answer in answers.items():
-        engine = open_engine(bundle.path(role), engine="onnxruntime", threads=1)  # type: ignore[arg-type]
+        engine = open_engine(bundle.path(role), engine="onnxruntime", threads=1)
         inputs = {"rgb": rgb.numpy()} | ({"trimap": trimap.numpy()} if role == "matting" else {})
         np.testing.assert_allclose(answer.numpy(), next(iter(engine(inputs).values())), atol=1e-4)
         engine.close()

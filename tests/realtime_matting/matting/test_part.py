@@ -70,13 +70,19 @@ def test_a_part_of_a_real_frame_is_matted_as_in_the_whole() -> None:
         padded = networks.roles["matting"].working_size(*probabilities.shape[:0:-1])
         columns = columns_of_band(probabilities, padded[0], STRIDE)
         assert columns is not None
-        whole = fuse(probabilities, networks.matting(small, probabilities)).copy()
-        assert np.array_equal(fuse(probabilities, networks.matting(small, probabilities, streamed=True)), whole)
+        raw, share = networks.matting(small, probabilities)
+        whole = fuse(probabilities, raw)
+        assert share == 1
+        raw, share = networks.matting(small, probabilities, streamed=True)
+        assert np.array_equal(fuse(probabilities, raw), whole)
+        assert share == 1
         shapes = dict.fromkeys(("rgb", "trimap"), (1, 3, padded[1], columns.stop - columns.start))
         until = time.monotonic() + 30
         while not networks._engines["matting"].prepared(shapes):
             assert time.monotonic() < until
             time.sleep(0.01)
-        part = fuse(probabilities, networks.matting(small, probabilities, streamed=True))
+        raw, share = networks.matting(small, probabilities, streamed=True)
+        part = fuse(probabilities, raw)
+    assert share == (columns.stop - columns.start) / padded[0] < 1
     assert np.abs(part - whole).max() < 0.05
     assert np.abs(part - whole).mean() < 1e-4

@@ -101,7 +101,7 @@ def test_a_real_network_in_tiles_gives_what_it_gives_for_the_whole_frame(network
     probabilities[1] = 1 - probabilities[0] - probabilities[2]
     rgb = np.where(distance[..., None] < 0, (180, 140, 120), (60, 90, 110)) + generator.normal(0, 6, (height, width, 3))
     rgb = np.clip(rgb, 0, 255).astype(np.uint8)
-    whole = fuse(probabilities, networks.matting(rgb, probabilities))
+    whole = fuse(probabilities, networks.matting(rgb, probabilities)[0])
 
     tiling = Tiling(height, width, networks.roles["matting"].stride)
     band = probabilities[1].reshape(tiling.cells[0], 16, tiling.cells[1], 16).sum((1, 3))
