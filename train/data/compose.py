@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from train.data import augment
 from train.data.augment import Rng, chance
 from train.data.config import DataConfig
-from train.data.placement import cut_sides, draw_placement
+from train.data.in_front import draw_boxes, draw_grain, paint_boxes, put_before
+from train.data.placement import cut_sides, draw_centres, draw_placement
 
 Picture = NDArray[np.uint8]
 
@@ -55,15 +56,17 @@ def plain_background(rng: Rng, width: int, height: int) -> Picture:
     return np.clip(a + (b - a) * t[..., None], 0, 255).astype(np.uint8)
 
 
-def place(rng: Rng, rgba: Picture, width: int, height: int, *, tight: bool) -> Picture:
+def place(
+    rng: Rng, rgba: Picture, width: int, height: int, *, tight: bool, centre: float | None = None
+) -> Picture:
     """Put a person on an empty canvas as a camera would frame them; straight RGBA, uint8 (height, width, 4).
 
-    ``tight`` keeps the person large (for crops around the edge). See :func:`train.data.placement.draw_placement`.
+    See :func:`train.data.placement.draw_placement`.
     """
     alpha = cv2.extractChannel(rgba, 3)
     rows, columns = (np.flatnonzero(cv2.reduce(alpha, dim, cv2.REDUCE_MAX).ravel() > 25) for dim in (1, 0))
     box = (columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]) if len(rows) else None
-    placed = draw_placement(rng, box, cut_sides(alpha), width, height, tight=tight)
+    placed = draw_placement(rng, box, cut_sides(alpha), width, height, tight=tight, centre=centre)
     if placed is None:
         return np.zeros((height, width, 4), np.uint8)
     rgba = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -100,6 +103,7 @@ def compose(
     width: int,
     height: int,
     *,
+    table: Picture | None = None,
     crop: tuple[int, int] | None = None,
     hardness: float = 1.0,
 ) -> Composite:
@@ -109,15 +113,19 @@ def compose(
         people: (straight RGBA, dye its white clothes?) each; back to front; may be empty.
         background: any size, uint8 RGB.
         width, height: size of the canvas on which people are placed.
+        table: puts a table before the people that looks like this picture, any size, uint8 RGB.
         crop: (side, final side): keep only a square around half-transparent pixels, resized before compositing, and
             keep people large.
         hardness: share of the real background, the rest being one solid colour: 0 is easy, 1 hard.
     """
     placed = []
-    for rgba, white in people:
+    for (rgba, white), centre in zip(people, draw_centres(rng, len(people)), strict=True):
         if white and chance(rng, 0.7):
             rgba = augment.recolor_white_clothes(rng, rgba)
-        placed.append(place(rng, rgba, width, height, tight=crop is not None))
+        placed.append(place(rng, rgba, width, height, tight=crop is not None, centre=centre))
+    boxes, grain, texture = [], 0.0, None
+    if table is not None:
+        boxes, grain, texture = draw_boxes(rng, width, height), draw_grain(rng), cover(table, width, height, rng)
     if chance(rng, config.plain_background_share):
         behind = plain_background(rng, width, height)
     else:
@@ -129,6 +137,9 @@ def compose(
         if side != final:
             filter_ = cv2.INTER_AREA if side > final else cv2.INTER_LINEAR
             behind, *placed = (cv2.resize(p, (final, final), interpolation=filter_) for p in (behind, *placed))  # type: ignore[assignment]
+        if texture is not None:
+            boxes = [box.seen_through(window[1].start, window[0].start, side / final) for box in boxes]
+            texture = cv2.resize(texture[window], (final, final), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     if chance(rng, config.blurred_background_share):
         behind = cv2.GaussianBlur(behind, (0, 0), rng.uniform(0.5, 0.012 * width + 0.6))
     if hardness < 1:
@@ -139,7 +150,8 @@ def compose(
     # One look for the camera and a smaller one for each thing in front of it, since light differs between places.
     light = augment.draw_light(rng, config.backlit_share, config.dim_share)
     table, saturation = augment.tone_curve(rng, light=light.camera)
-    back = augment.apply_tone(behind, *augment.tone_curve(rng, 0.6, light.room))
+    room = augment.tone_curve(rng, 0.6, light.room)
+    back = augment.apply_tone(behind, *room)
     front, alpha = back, np.zeros(behind.shape[:2], np.float32)
     for person in placed:
         color = augment.apply_tone(np.ascontiguousarray(person[..., :3]), *augment.tone_curve(rng, 0.8, light.people))
@@ -155,6 +167,9 @@ def compose(
         weight = (own / np.maximum(union, 1e-4))[..., None]
         front = np.where(union[..., None] > 1e-4, weight * color + (1 - weight) * front, color)
         alpha = union
+    if boxes:
+        color, cover_ = paint_boxes(boxes, behind.shape[1], behind.shape[0], texture, grain)
+        alpha, back = put_before(cover_, augment.apply_tone(to_uint8(color), *room), alpha, back)
     back, front = (augment.apply_tone(to_uint8(x), table, saturation) for x in (back, front))
     image, alpha = camera(rng, back + alpha[..., None] * (front - back), alpha, light.noise)
     picture = to_uint8(image)

@@ -220,15 +220,17 @@ class MattingSamples(Dataset[dict[str, Any]]):
     ) -> tuple[Composite, str]:
         people = 0 if side is None and chance(rng, self.config.empty_share) else 1
         people += int(people > 0 and chance(rng, self.config.second_person_share))
+        in_front = people > 0 and chance(rng, self.config.in_front_share)
         crop = None if side is None else (side, self.spec.crop)
         for _ in range(100):
             background = self.draw_background(rng)
+            table = self.draw_background(rng) if in_front else None
             drawn = [self.draw_person(people_rng) for _ in range(people)]
-            if background is not None and all(d is not None for d in drawn):
+            if background is not None and (table is not None) == in_front and all(d is not None for d in drawn):
                 named = [d for d in drawn if d is not None]
                 composite = compose(
                     rng, self.config, [(rgba, white) for rgba, white, _ in named], background[0], width, height,
-                    crop=crop, hardness=hardness,
+                    table=table and table[0], crop=crop, hardness=hardness,
                 )  # fmt: skip
                 return composite, " + ".join([*(name for _, _, name in named), background[1]])
         raise InputError("100 draws in a row met only broken files; repair the data")

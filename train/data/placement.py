@@ -39,14 +39,32 @@ class Placement:
     top: int
 
 
+def draw_centres(rng: Rng, people: int) -> list[float | None]:
+    """Where each of so many people stands, in parts of the width; None: anywhere.
+
+    Two mostly sit beside each other, either of them nearer to the camera; drawn each by itself they mostly overlap.
+    """
+    if people != 2 or not chance(rng, 0.7):
+        return [None] * people
+    left, right = float(rng.uniform(0.14, 0.4)), float(rng.uniform(0.6, 0.86))
+    return [left, right] if chance(rng, 0.5) else [right, left]
+
+
 def draw_placement(
-    rng: Rng, box: tuple[int, int] | None, cut: CutSides, width: int, height: int, *, tight: bool
+    rng: Rng,
+    box: tuple[int, int] | None,
+    cut: CutSides,
+    width: int,
+    height: int,
+    *,
+    tight: bool,
+    centre: float | None = None,
 ) -> Placement | None:
     """As a camera would frame a person whose visible part is ``box`` (width, height); None if nothing is visible.
 
     A side at which the person is cut goes to (or beyond) the canvas' edge, so that no straight cut hangs in mid-air.
-    ``tight`` keeps the person large (for crops around the edge); ``cut`` is that of the picture as
-    stored, not mirrored.
+    ``tight`` keeps the person large (for crops around the edge); ``cut`` is that of the picture as stored, not
+    mirrored; ``centre``: where one of several stands (see `draw_centres`), who is smaller than one alone.
     """
     flip = chance(rng, 0.5)
     if box is None:
@@ -56,6 +74,8 @@ def draw_placement(
         cut = CutSides(cut.right, cut.top, cut.left, cut.bottom)
     if cut.top and cut.bottom:
         scale = height / h * rng.uniform(1.0, 1.35)
+    elif cut.bottom and centre is not None:
+        scale = height / h * rng.uniform(0.45, 0.95)
     elif cut.bottom:
         scale = height / h * (rng.uniform(0.55, 1.1) if tight or chance(rng, 0.85) else rng.uniform(0.3, 0.6))
     else:
@@ -77,7 +97,8 @@ def draw_placement(
         top = round(rng.uniform(-0.1, 0.6) * max(height - new_h, 0.2 * height))
     if cut.top:
         top = min(top, -round(slack * new_h)) if new_h > height else top
-    left = round(rng.normal(0.5, 0.22) * width - new_w / 2)
+    around, spread = (0.5, 0.22) if centre is None else (centre, 0.03)
+    left = round(rng.normal(around, spread) * width - new_w / 2)
     if chance(rng, 0.08):  # half outside
         inside = rng.uniform(0.4, 0.9)
         left = round((inside - 1) * new_w) if chance(rng, 0.5) else round(width - inside * new_w)

@@ -164,6 +164,51 @@ def frame_person(rng: np.random.Generator, rgba: Picture, size: Size, *, full_fr
     return placed[..., :3], placed[..., 3]
 
 
+def stands_free(rgba: Picture) -> bool:
+    """Whether the person is cut at no side but the lowest, so that they can stand anywhere."""
+    cut = cut_sides(rgba[..., 3])
+    _, cut = _hide_shoulder_cuts(_trim(rgba, cut), cut)
+    return not (cut.left or cut.top or cut.right)
+
+
+def frame_beside(rng: np.random.Generator, rgba: Picture, size: Size, *, right: bool) -> Picture:
+    """Place one of two people in the left or the right half, as a camera before both would: RGBA, uint8, of ``size``.
+
+    Args:
+        rgba: someone who `stands_free`, straight colour and alpha, uint8 (h, w, 4).
+        size: (width, height) of the frame.
+    """
+    width, height = size
+    if rng.random() < 0.5:
+        rgba = np.ascontiguousarray(rgba[:, ::-1])
+    cut = cut_sides(rgba[..., 3])
+    rgba, _ = _hide_shoulder_cuts(_trim(rgba, cut), cut)
+    h, w = rgba.shape[:2]
+    # Of people who are there from head to foot, the frame holds the upper half or more.
+    share = rng.uniform(1.0, 1.8) if h > 1.8 * w else rng.uniform(0.6, 0.9)
+    scale = min(share * height / h, 0.5 * width / w)
+    new_w, new_h = ceil(w * scale), ceil(h * scale)
+    top = max(height - new_h, round(rng.uniform(0.06, 0.25) * height))
+    middle = width * (rng.uniform(0.62, 0.78) if right else rng.uniform(0.22, 0.38))
+    return _paste(resize(rgba, new_w, new_h), round(middle - new_w / 2), top, size)
+
+
+def behind_table(
+    rng: np.random.Generator, alpha: Picture, background: Picture, table: Picture
+) -> tuple[Picture, Picture]:
+    """(alpha, background) with a table in front, its top 65 to 90 % down, that looks like the picture ``table``."""
+    height, width = alpha.shape
+    edge = height * rng.uniform(0.65, 0.9) + np.linspace(-0.5, 0.5, width) * rng.uniform(-0.06, 0.06) * height
+    cover = np.clip(np.arange(height)[:, None] + 0.5 - edge, 0, 1).astype(np.float32)
+    own = alpha.astype(np.float32) / 255
+    seen = own * (1 - cover)
+    # What is not person is table and room together: (1 − α')·B' = o·table + (1 − o)·(1 − α)·B.
+    room = (1 - cover) * (1 - own)
+    mixed = (cover[..., None] * table + room[..., None] * background) / np.maximum(1 - seen, 1e-3)[..., None]
+    behind = np.where((cover > 0)[..., None], np.clip(mixed + 0.5, 0, 255), background)
+    return (seen * 255 + 0.5).astype(np.uint8), behind.astype(np.uint8)
+
+
 def _trim(rgba: Picture, cut: CutSides) -> Picture:
     """Without the empty margin, but for sides at which the person is cut: those stay where they are."""
     h, w = rgba.shape[:2]

@@ -11,6 +11,9 @@ real            3 composites of each still                                     t
 stills          2 composites of each still of ``rendered/stills``              the asked size
 dancer          the sequence over a still and over a moving background         their own
 clips           each clip over one background, every second one moving         their own
+pairs           2 composites of each still of the first three sets that has    the asked size
+                its place anywhere, with another one beside; every second
+                one behind a table
 nobody          each background alone                                          the asked size
 a folder        2 composites of each picture with alpha in it                  the asked size
 ==============  =============================================================  ==========================
@@ -30,7 +33,17 @@ from realtime_matting.errors import InputError
 from train.data.alphamatting import alphamatting_triples, is_alphamatting
 from train.data.records import Foreground, list_foregrounds, list_pictures, read_foreground
 from train.data.triples import Triple, composition_triples, is_composition
-from train.evaluation.framing import Camera, Sample, Size, frame_person, generator, view
+from train.evaluation.framing import (
+    Camera,
+    Sample,
+    Size,
+    behind_table,
+    frame_beside,
+    frame_person,
+    generator,
+    stands_free,
+    view,
+)
 
 
 @dataclass(frozen=True)
@@ -146,6 +159,51 @@ def _still(
     return Camera.draw(rng, size[1]).shoot(rng, color, alpha, view(background, size))
 
 
+def _pairs(name: str, data: Path, behind: list[Path], size: Size, limit: int | None) -> EvaluationSet:
+    folders = (data / "openpeople", data / "real", data / "rendered" / "stills")
+    stills = [still for folder in folders for still in list_foregrounds(folder)]
+    free = [still for still in stills if stands_free(read_foreground(still))]
+    if len(free) < 2:
+        raise InputError(f"{data}: no two people who are cut at the bottom alone; get the validation data again")
+    clips = []
+    for still in free:
+        others = [other for other in free if other is not still]
+        rng = generator(name, still.color.name)
+        for number in range(2):
+            beside = others[rng.integers(len(others))]
+            room, table = (behind[i] for i in rng.integers(len(behind), size=2))
+            key = (name, still.color.name, number)
+            make = partial(_pair, (still, beside), room, table if number else None, size, key)
+            label = f"{still.color.stem} and {beside.color.stem} over {room.stem}"
+            clips.append(Clip(label, 1, make, still.color))
+    return EvaluationSet(name, True, tuple(_evenly(clips, limit)))
+
+
+def _pair(
+    people: tuple[Foreground, Foreground],
+    background: Path,
+    table: Path | None,
+    size: Size,
+    key: tuple[str | int, ...],
+    index: int,
+) -> Sample:
+    rng = generator(*key, index)
+    swapped = rng.random() < 0.5
+    placed = [
+        frame_beside(rng, read_foreground(person), size, right=bool(second) != swapped)
+        for second, person in enumerate(people)
+    ]
+    far, near = (person.astype(np.float32) for person in placed)
+    front = near[..., 3:] / 255
+    union = front + far[..., 3:] / 255 * (1 - front)
+    color = far[..., :3] + front / np.maximum(union, 1e-4) * (near[..., :3] - far[..., :3])
+    color, alpha = (np.clip(x + 0.5, 0, 255).astype(np.uint8) for x in (color, union[..., 0] * 255))
+    behind = view(background, size)
+    if table is not None:
+        alpha, behind = behind_table(rng, alpha, behind, view(table, size))
+    return Camera.draw(rng, size[1]).shoot(rng, color, alpha, behind)
+
+
 def _dancer(name: str, data: Path, behind: list[Path], size: Size, limit: int | None) -> EvaluationSet:
     frames = list_foregrounds(data / "dancer")
     clips = [_sequence(name, frames, behind, moving, limit) for moving in (False, True)]
@@ -218,6 +276,7 @@ _LOADERS: dict[str, Callable[[str, Path, list[Path], Size, int | None], Evaluati
     "stills": partial(_stills, "rendered/stills", 2, True),
     "dancer": _dancer,
     "clips": _clips,
+    "pairs": _pairs,
     "nobody": _nobody,
 }
 SET_NAMES = tuple(_LOADERS)

@@ -152,6 +152,27 @@ def gradient(picture: Tensor, numbers: Tensor) -> Tensor:
     return torch.lerp(first, second, across * x + down * y + constant).clamp(0, 1)
 
 
+def paint_box(picture: Tensor, numbers: Tensor) -> Tensor:
+    """(N, 4, H, W), straight colour and cover, with one more box before it; ``numbers`` (N, 12): `Box.numbers`."""
+    x, y, across, down, cos, sin, *shades = (v[:, :, None, None] for v in numbers.split([1] * 6 + [3, 3], dim=1))
+    height, width = picture.shape[2:]
+    dx = torch.arange(width, device=picture.device)[None, None, None] + 0.5 - x
+    dy = torch.arange(height, device=picture.device)[None, None, :, None] + 0.5 - y
+    along, below = cos * dx + sin * dy, cos * dy - sin * dx
+    own = (0.5 + torch.minimum(across - along.abs(), down - below.abs())).clamp(0, 1)
+    paint = torch.lerp(*shades, (0.5 + below / (2 * down)).clamp(0, 1))
+    color, cover = picture.split([3, 1], dim=1)
+    union = own + cover * (1 - own)
+    return torch.cat([torch.lerp(color, paint, own / union.clamp_min(1e-4)), union], dim=1)
+
+
+def put_before(cover: Tensor, color: Tensor, alpha: Tensor, back: Tensor) -> tuple[Tensor, Tensor]:
+    """(alpha, background); see :func:`train.data.in_front.put_before`."""
+    seen = (1 - cover) * alpha
+    behind = (cover * color + (1 - cover) * (1 - alpha) * back) / (1 - seen).clamp_min(1e-3)
+    return seen, torch.where(1 - seen > 1e-3, behind, back)
+
+
 def sensor_noise(picture: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:
     """Shot and read noise of ``strength`` (N,), partly as coloured blotches the size of a few pixels."""
     n, _, height, width = picture.shape

@@ -13,7 +13,8 @@ from train.data import augment
 from train.data.augment import Rng, chance
 from train.data.dataset import ASPECTS, MATTING_CANVASES, TRIMAP_SIZES, MattingSamples, larger, same_area
 from train.data.generators import BATCH, PEOPLE, SAMPLE, generator
-from train.data.placement import draw_placement
+from train.data.in_front import draw_boxes, draw_grain
+from train.data.placement import draw_centres, draw_placement
 from train.data.resident.atlas import Map, choose_level
 from train.data.resident.draws import (
     Dye,
@@ -119,15 +120,20 @@ def _plan_composite(plan: Plan, samples: MattingSamples, rng: Rng, people_rng: R
         width, height = larger(MATTING_CANVASES[rng.integers(len(MATTING_CANVASES))], side)
     count = 0 if side is None and chance(rng, config.empty_share) else 1
     count += int(count > 0 and chance(rng, config.second_person_share))
-    people, (background, background_name) = _draw_pictures(samples, rng, people_rng, count)
+    in_front = count > 0 and chance(rng, config.in_front_share)
+    people, (background, background_name), table = _draw_pictures(samples, rng, people_rng, count, in_front)
     plan.names.append(" + ".join([*(name for _, _, name in people), background_name]))
 
     placed: list[Placement | None] = []
     dyes: list[Dye | None] = []
-    for stored, white, _ in people:
+    for (stored, white, _), centre in zip(people, draw_centres(rng, count), strict=True):
         dyes.append(draw_dye(rng, stored.full_height) if white and chance(rng, 0.7) else None)
         box = None if stored.empty else stored.size
-        placed.append(draw_placement(rng, box, stored.cut, width, height, tight=side is not None))
+        placed.append(draw_placement(rng, box, stored.cut, width, height, tight=side is not None, centre=centre))
+    boxes, grain, table_cover = [], 0.0, None
+    if table is not None:
+        boxes, grain = draw_boxes(rng, width, height), draw_grain(rng)
+        table_cover = draw_cover(rng, *table.size, width, height)
     plain = draw_plain(rng, width, height) if chance(rng, config.plain_background_share) else None
     cover = draw_cover(rng, *background.size, width, height) if plain is None else None
     visible = [(at, s.soft, s.size) for at, (s, _, _) in zip(placed, people, strict=True) if at is not None]
@@ -145,7 +151,8 @@ def _plan_composite(plan: Plan, samples: MattingSamples, rng: Rng, people_rng: R
 
     light = augment.draw_light(rng, config.backlit_share, config.dim_share)
     look = draw_look(rng, light=light.camera)
-    plan.add("back look", *draw_look(rng, 0.6, light.room))
+    room = draw_look(rng, 0.6, light.room)
+    plan.add("back look", *room)
     for number, ((stored, _, _), at, dye) in enumerate(zip(people, placed, dyes, strict=True)):
         own = draw_look(rng, 0.8, light.people)
         wall_colour = rng.uniform(0.5, 1.0) if chance(rng, config.wall_colour_share) else None
@@ -165,6 +172,12 @@ def _plan_composite(plan: Plan, samples: MattingSamples, rng: Rng, people_rng: R
         if kernel is not None:
             plan.add(f"smear {number}", *area)
             plan.kernels.setdefault(f"smear {number}", []).append(kernel)
+    if table is not None and table_cover is not None:
+        plan.add("box look", *room)
+        plan.add("grain", grain)
+        plan.show("table", table, window.seen_through(table_cover))
+    for number, box in enumerate(boxes):
+        plan.add(f"box {number}", *box.seen_through(window.left, window.top, window.ratio).numbers)
     plan.add("look", *look)
     _plan_camera(plan, rng, light.noise)
     if chance(rng, config.h264_share):
@@ -178,14 +191,15 @@ def _plan_composite(plan: Plan, samples: MattingSamples, rng: Rng, people_rng: R
 
 
 def _draw_pictures(
-    samples: MattingSamples, rng: Rng, people_rng: Rng, count: int
-) -> tuple[list[tuple[Stored, bool, str]], tuple[Stored, str]]:
-    """(person, has white clothes?, name) each, and (background, name)."""
+    samples: MattingSamples, rng: Rng, people_rng: Rng, count: int, in_front: bool
+) -> tuple[list[tuple[Stored, bool, str]], tuple[Stored, str], Stored | None]:
+    """(person, has white clothes?, name) each, (background, name), and the picture of a table if there is one."""
     for _ in range(100):
         background: Any = samples.draw_background(rng)
+        table: Any = samples.draw_background(rng) if in_front else None
         people: list[Any] = [samples.draw_person(people_rng) for _ in range(count)]
-        if background is not None and None not in people:
-            return people, background
+        if background is not None and (table is not None) == in_front and None not in people:
+            return people, background, table and table[0]
     raise InputError("100 draws in a row met only broken files; repair the data")
 
 

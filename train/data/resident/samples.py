@@ -12,6 +12,7 @@ from torch import Tensor
 
 from train.data.config import DataConfig
 from train.data.dataset import MattingSamples, SampleSpec, Split
+from train.data.in_front import MOST_BOXES
 from train.data.resident import filters
 from train.data.resident.atlas import resample
 from train.data.resident.draws import ellipse_reach
@@ -118,6 +119,7 @@ class ResidentSamples:
             sent = self._send(plan)
             back, mask = self._background(plan, sent)
             front, alpha = self._people(plan, sent, back)
+            alpha, back = self._in_front(plan, sent, alpha, back)
             back, front = (sent.change(filters.quantize(x), "look", self._look) for x in (back, front))
             image, alpha = self._camera(plan, sent, torch.lerp(back, front, alpha), alpha)
             batch: dict[str, Any] = {"image": image, "alpha": alpha, "foreground": filters.quantize(front)}
@@ -177,6 +179,20 @@ class ResidentSamples:
             front = front.index_copy(0, rows, mixed.index_select(0, rows))
             alpha = union
         return front, alpha
+
+    def _in_front(self, plan: Plan, sent: Sent, alpha: Tensor, back: Tensor) -> tuple[Tensor, Tensor]:
+        """Alpha and background of the pictures with boxes in front; see :mod:`train.data.in_front`."""
+        if "table" not in sent.effects:
+            return alpha, back
+        color, cover = torch.zeros_like(back), torch.zeros_like(alpha)
+        texture = self._layer(plan, sent, "table")[:, :3]
+        for number in range(MOST_BOXES):
+            both = torch.cat([color, cover], dim=1)
+            color, cover = sent.change(both, f"box {number}", filters.paint_box).split([3, 1], dim=1)
+            if number == 0:
+                color = sent.change(color, "grain", lambda x, v: torch.lerp(x, texture, v[:, :, None, None]))
+        color = sent.change(filters.quantize(color), "box look", self._look)
+        return filters.put_before(cover, color, alpha, back)
 
     def _camera(self, plan: Plan, sent: Sent, image: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
         """Lens, sensor, firmware and compression over the finished picture; lens blur reaches the alpha too."""
