@@ -23,7 +23,7 @@ from export.quantization import INT8_BOUND, quantize
 from export.verify import MEAN_NARROW, Agreement, verify_engine
 from realtime_matting.engines import Engine, open_engine
 from realtime_matting.engines import Precision as Arithmetic
-from realtime_matting.engines.base import PRECISION_KEY
+from realtime_matting.engines.base import INT8_KEY, PRECISION_KEY
 from realtime_matting.errors import EngineError, InputError
 from realtime_matting.models import Bundle
 from realtime_matting.models.bundle import GraphPrecision, Role
@@ -173,13 +173,13 @@ def measure(
 
 
 def _content(bundle: Bundle, role: Role, candidate: Candidate) -> bytes:
-    """The graph, the bundle's own where it stays as it is, with its precision in its metadata."""
+    """The graph, the bundle's own where it stays as it is, with its precision, and no other hint, in its metadata."""
     model = onnx.ModelProto()
     if candidate.precision == "int8":
         model.CopyFrom(candidate.model)
     else:
         model = onnx.load(bundle.path(role))
-    others = [entry for entry in model.metadata_props if entry.key != PRECISION_KEY]
+    others = [entry for entry in model.metadata_props if entry.key not in (PRECISION_KEY, INT8_KEY)]
     del model.metadata_props[:]
     model.metadata_props.extend(others)
     model.metadata_props.add(key=PRECISION_KEY, value=candidate.precision)

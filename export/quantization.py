@@ -7,6 +7,7 @@ sensitive as the bound on the error allows. In front of a max-pooling, int8 make
 a network with unpooling keeps more of its convolutions in float.
 """
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from export.frames import Feed
 from export.graph_edit import constants, copy_of, drop_unused, replace_nodes
 from export.precision import strongly_typed
 from export.sensitivity import difference, outputs_of, values_in
+from realtime_matting.engines.base import INT8_KEY
 
 # Mean of |difference| in alpha that is allowed, about one level of 255.
 INT8_BOUND = 5e-3
@@ -32,21 +34,26 @@ HALVINGS = 5
 
 @dataclass(frozen=True)
 class Quantization:
-    """``convolutions`` of ``count`` are int8; errors on the frames are of the network's output."""
+    """``ranges`` of the input of each convolution that is int8, of ``count``; errors are of the network's output."""
 
     model: onnx.ModelProto
-    convolutions: int
+    ranges: dict[str, tuple[float, float]]
     count: int
     mean: float
     largest: float
 
     def __str__(self) -> str:
-        share = f"{self.convolutions} of {self.count} convolutions in int8"
+        share = f"{len(self.ranges)} of {self.count} convolutions in int8"
         return f"{share}; mean error {self.mean:.1e}, largest {self.largest:.1e}"
 
 
 def quantize(
-    model: onnx.ModelProto, inputs: Sequence[Feed], *, unsigned: bool = False, bound: float = INT8_BOUND
+    model: onnx.ModelProto,
+    inputs: Sequence[Feed],
+    *,
+    unsigned: bool = False,
+    bound: float = INT8_BOUND,
+    last: bool = True,
 ) -> Quantization:
     """As many convolutions of a float32 model in int8 as ``bound`` allows.
 
@@ -54,32 +61,54 @@ def quantize(
         inputs: frames to calibrate and measure on.
         unsigned: uint8 for activations that are never negative (CPUs); TensorRT has none.
         bound: on the mean of |difference| in the output, over the first frames of ``inputs``.
+        last: also convolutions to a single channel, which engines may compute in another way.
     """
     plain = strongly_typed(model, "fp32")
+    weights = constants(plain.graph)
     candidates = [node for node in plain.graph.node if _is_candidate(node, plain.graph)]
-    ranges = activation_ranges(plain, [node.input[0] for node in candidates], inputs)
+    candidates = [node for node in candidates if last or weights[node.input[1]].dims[0] > 1]
+    inputs_of = {node.name: node.input[0] for node in candidates}
+    ranges = activation_ranges(plain, list(inputs_of.values()), inputs)
     judged = list(inputs[:2])
     exact = outputs_of(plain, judged, optimised=True)
 
-    def attempt(names: Collection[str]) -> tuple[onnx.ModelProto, tuple[float, float]]:
+    def attempt(names: Collection[str]) -> Quantization:
         made = with_int8(plain, names, ranges, unsigned=unsigned)
-        return made, difference(exact, outputs_of(made, judged, optimised=True))
+        error = difference(exact, outputs_of(made, judged, optimised=True))
+        return Quantization(made, {name: ranges[inputs_of[name]] for name in names}, _count(plain), *error)
 
-    alone = {node.name: attempt([node.name])[1][0] for node in candidates}
+    alone = {name: attempt([name]).mean for name in inputs_of}
     order = sorted(alone, key=lambda name: alone[name])
     few, many = 0, len(order)
-    best = (plain, (0.0, 0.0), 0)
-    made, error = attempt(order)
-    if error[0] <= bound:
-        return Quantization(made, len(order), _count(plain), *error)
+    best = Quantization(plain, {}, _count(plain), 0.0, 0.0)
+    done = attempt(order)
+    if done.mean <= bound:
+        return done
     for _ in range(HALVINGS):
         middle = (few + many) // 2
-        made, error = attempt(order[:middle])
-        if error[0] <= bound:
-            few, best = middle, (made, error, middle)
+        done = attempt(order[:middle])
+        if done.mean <= bound:
+            few, best = middle, done
         else:
             many = middle
-    return Quantization(best[0], best[2], _count(plain), *best[1])
+    return best
+
+
+def with_hints(model: onnx.ModelProto, quantization: Quantization) -> onnx.ModelProto:
+    """A copy of a float model whose metadata tell an engine which convolutions it may round, and by which ranges.
+
+    Its nodes are named as those of the model that was quantized.
+    """
+    told = copy_of(model)
+    names = {node.name for node in told.graph.node}
+    ranges = {name: values for name, values in quantization.ranges.items() if name in names}
+    # Four digits: the ranges are a percentile of a few frames.
+    content = {name: [float(f"{value:.4g}") for value in values] for name, values in ranges.items()}
+    others = [entry for entry in told.metadata_props if entry.key != INT8_KEY]
+    del told.metadata_props[:]
+    told.metadata_props.extend(others)
+    told.metadata_props.add(key=INT8_KEY, value=json.dumps(content, sort_keys=True))
+    return told
 
 
 def activation_ranges(

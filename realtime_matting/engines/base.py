@@ -22,6 +22,9 @@ Precision = Literal["f32", "bf16", "f16"]
 PRECISION_KEY = "rtmatte.precision"
 """ONNX metadata of a graph that was measured: ``fp32`` keeps OpenVINO from computing in bf16 by itself."""
 
+INT8_KEY = "rtmatte.int8"
+"""ONNX metadata: JSON object, name of a convolution → [smallest, largest] value of its input, where int8 will do."""
+
 
 class Engine(Protocol):
     """Runs ONE network of a bundle. Inputs and outputs are float32 NCHW arrays, named as in the ONNX file.

@@ -19,6 +19,7 @@ from realtime_matting.engines.base import PRECISION_KEY, FloatArray, Precision
 from realtime_matting.engines.checks import check_inputs, in_one_line
 from realtime_matting.engines.openvino_blocks import compute_in_blocks
 from realtime_matting.engines.openvino_doubling import double_by_convolution
+from realtime_matting.engines.openvino_rounding import int8_ranges, round_to_int8
 from realtime_matting.errors import EngineError
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -41,8 +42,8 @@ class OpenVinoEngine:
         onnx_path: the network; its inputs may have dynamic height and width.
         threads: how many threads compute; None lets OpenVINO decide.
         precision: of the arithmetic: ``"bf16"``, ``"f32"``, or None: f32 where the network's metadata asks for it,
-            otherwise OpenVINO's choice (bf16 where the CPU has instructions for it). Inputs and outputs are float32
-            in any case.
+            otherwise OpenVINO's choice (bf16 where the CPU has instructions for it), and int8 for the convolutions
+            that the metadata name (see `openvino_rounding`). Inputs and outputs are float32 in any case.
 
     Raises:
         EngineError: the file cannot be read, or this CPU does not have the precision.
@@ -59,6 +60,12 @@ class OpenVinoEngine:
         except RuntimeError as error:
             raise EngineError(f"{onnx_path}: OpenVINO cannot read this network ({in_one_line(error)})") from error
         asked = _asked_precision(self._model)
+        in_int8 = asked == "int8"
+        if precision is None:
+            try:
+                in_int8 = round_to_int8(self._model, int8_ranges(self._model)) > 0 or in_int8
+            except (ValueError, TypeError, AttributeError) as error:
+                raise EngineError(f"{onnx_path}: its int8 ranges are damaged ({error}); export it again") from error
         if precision is None and asked == "fp32":
             precision = "f32"
         self._config = {
@@ -73,7 +80,7 @@ class OpenVinoEngine:
         }
         short = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
         used = self._config[hints.inference_precision].to_string()
-        self.name = f"OpenVINO CPU {'int8 and ' if asked == 'int8' else ''}{short.get(used, used)}"
+        self.name = f"OpenVINO CPU {'int8 and ' if in_int8 else ''}{short.get(used, used)}"
         self._inputs = [port.get_any_name() for port in self._model.inputs]
         self._outputs = [port.get_any_name() for port in self._model.outputs]
         self._requests: OrderedDict[Shapes, ov.InferRequest] = OrderedDict()
