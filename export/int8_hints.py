@@ -74,7 +74,9 @@ def write_hints(source: str | Path, folder: Path, calibration: Path, bounds: dic
             model = with_hints(model, done)
             lines.append(f"{role:<8} {done}")
         contents[role] = model.SerializeToString()
-    about = bundle.manifest.model_dump(mode="json", exclude={"roles", "schema_version"}, exclude_none=True, by_alias=True)
+    about = bundle.manifest.model_dump(
+        mode="json", exclude={"roles", "schema_version"}, exclude_none=True, by_alias=True
+    )
     specs = {
         role: spec.model_dump(mode="json", exclude={"file", "sha256"}, exclude_none=True)
         for role, spec in bundle.roles.items()

@@ -86,6 +86,7 @@ class OpenVinoEngine:
         self._requests: OrderedDict[Shapes, ov.InferRequest] = OrderedDict()
         self._lock = threading.Lock()  # of the requests
         self._preparing: threading.Thread | None = None
+        self._prepares: Shapes | None = None  # what that thread compiles
         self._refused: set[Shapes] = set()
 
     def __call__(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
@@ -109,6 +110,7 @@ class OpenVinoEngine:
                 return True
         idle = self._preparing is None or not self._preparing.is_alive()
         if idle and wanted not in self._refused:
+            self._prepares = wanted
             self._preparing = threading.Thread(
                 target=self._prepare, args=(wanted,), name="rtmatte compiler", daemon=True
             )
@@ -123,6 +125,8 @@ class OpenVinoEngine:
             self._refused.add(shapes)
 
     def _request(self, shapes: Shapes) -> ov.InferRequest:
+        if self._preparing is not None and self._prepares == shapes:
+            self._preparing.join()  # sooner there than compiled once more
         with self._lock:
             if shapes in self._requests:
                 self._requests.move_to_end(shapes)

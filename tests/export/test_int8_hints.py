@@ -54,15 +54,18 @@ def told(bundle: Bundle, role: str) -> dict[str, list[float]] | None:
 def test_ranges_are_told_and_the_graphs_stay_as_they_are(plain: Path, frames: Path, tmp_path: Path) -> None:
     arguments = [str(plain), str(tmp_path / "hinted"), "--calibration", str(frames), "--bound", "matting=1"]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert done.exit_code == 0 and "convolutions in int8" in done.output
+    assert done.exit_code == 0
+    assert "convolutions in int8" in done.output
     before, after = Bundle.load(plain), Bundle.load(tmp_path / "hinted")
     assert told(after, "trimap") is None
     ranges = told(after, "matting")
-    assert ranges and all(low <= high for low, high in ranges.values())
+    assert ranges
+    assert all(low <= high for low, high in ranges.values())
     for role in before.roles:
         old, new = (onnx.load(bundle.path(role)).graph for bundle in (before, after))
         assert old == new
-    assert after.manifest.name == "small" and after.roles["matting"].weights == "fp16"
+    assert after.manifest.name == "small"
+    assert after.roles["matting"].weights == "fp16"
     last = [node for node in onnx.load(after.path("matting")).graph.node if node.op_type == "Conv"][-1]
     assert last.name not in ranges
     engine = open_engine(after.path("matting"), engine="openvino")
@@ -89,4 +92,5 @@ def test_a_role_that_is_not_there_and_a_bound_that_is_no_number_are_one_line(pla
     with pytest.raises(InputError, match="no such role; it has trimap, matting"):
         write_hints(plain, plain, frames, {"alpha": 1.0})
     done = CliRunner().invoke(app, [str(plain), "out", "--calibration", str(frames), "--bound", "matting"])
-    assert isinstance(done.exception, InputError) and "write it as ROLE=ERROR" in str(done.exception)
+    assert isinstance(done.exception, InputError)
+    assert "write it as ROLE=ERROR" in str(done.exception)

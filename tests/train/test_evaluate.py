@@ -358,7 +358,9 @@ def test_a_mediapipe_baseline_gives_an_alpha_of_the_frames_size_and_forgets_on_r
 def test_pairs_are_two_people_beside_each_other_and_every_second_pair_sits_behind_a_table(data: Path) -> None:
     (pairs,) = load(data, ("pairs",))
     # Neither of the rendered stills is whole in the toy folder's frames; those that are make two pairs each.
-    assert pairs.people and pairs.frames % 2 == 0 and pairs.frames >= 4
+    assert pairs.people
+    assert pairs.frames % 2 == 0
+    assert pairs.frames >= 4
     samples = [clip.sample(0) for clip in pairs.clips]
     lowest = [sample.truth[-1].max() for sample in samples]
     assert max(lowest[1::2]) < 0.02, "a table hides the bottom"
@@ -366,7 +368,8 @@ def test_pairs_are_two_people_beside_each_other_and_every_second_pair_sits_behin
     for clip, sample in zip(pairs.clips[::2], samples[::2], strict=True):
         assert " and " in clip.name
         middle = sample.truth.shape[1] // 2
-        assert sample.truth[:, :middle].max() > 0.9 and sample.truth[:, middle:].max() > 0.9
+        assert sample.truth[:, :middle].max() > 0.9
+        assert sample.truth[:, middle:].max() > 0.9
 
 
 def test_pairs_need_two_people_who_are_cut_at_the_bottom_alone(data: Path) -> None:

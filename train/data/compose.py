@@ -56,9 +56,7 @@ def plain_background(rng: Rng, width: int, height: int) -> Picture:
     return np.clip(a + (b - a) * t[..., None], 0, 255).astype(np.uint8)
 
 
-def place(
-    rng: Rng, rgba: Picture, width: int, height: int, *, tight: bool, centre: float | None = None
-) -> Picture:
+def place(rng: Rng, rgba: Picture, width: int, height: int, *, tight: bool, centre: float | None = None) -> Picture:
     """Put a person on an empty canvas as a camera would frame them; straight RGBA, uint8 (height, width, 4).
 
     See :func:`train.data.placement.draw_placement`.

@@ -40,11 +40,12 @@ class Box:
     @property
     def numbers(self) -> tuple[float, ...]:
         """x, y, across, down, cosine and sine of the angle, and the two colours: 12 numbers."""
-        return (self.x, self.y, self.across, self.down, math.cos(self.angle), math.sin(self.angle), *self.top, *self.bottom)  # fmt: skip
+        turn = math.cos(self.angle), math.sin(self.angle)
+        return (self.x, self.y, self.across, self.down, *turn, *self.top, *self.bottom)
 
 
 def draw_boxes(rng: Rng, width: int, height: int) -> list[Box]:
-    """A table that covers the lowest 8 to 35 % of the canvas, one in four with an end in sight, and 0 to 2 things on it.
+    """A table over the lowest 8 to 35 % of the canvas, one in four with an end in sight, and 0 to 2 things on it.
 
     Nothing hangs in the air: what a person holds before the chest belongs to the person.
     """

@@ -209,3 +209,22 @@ def test_a_size_that_cannot_be_prepared_is_never_ready_and_does_no_harm(tmp_path
     np.testing.assert_allclose(opened(inputs)["alpha"], expected(inputs), rtol=0, atol=1e-6)
     opened.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "rtmatte compiler"]
+
+
+def test_a_call_waits_for_the_size_that_is_being_prepared_instead_of_compiling_it_again(tmp_path, monkeypatch):
+    opened = open_engine(write_network(tmp_path), engine="openvino", precision="f32", threads=1)
+    compiled, asked = [], threading.Event()
+    compile_ = opened._compiled
+
+    def slowly(shapes):
+        compiled.append(shapes)
+        assert asked.wait(10)
+        return compile_(shapes)
+
+    monkeypatch.setattr(opened, "_compiled", slowly)
+    inputs = random_inputs(8, 8)
+    assert not opened.prepared({name: array.shape for name, array in inputs.items()})
+    threading.Timer(0.1, asked.set).start()
+    np.testing.assert_allclose(opened(inputs)["alpha"], expected(inputs), rtol=0, atol=1e-6)
+    assert len(compiled) == 1
+    opened.close()

@@ -99,6 +99,6 @@ def test_names_that_are_no_convolution_change_nothing(tmp_path: Path) -> None:
 @pytest.mark.skipif(not X86, reason="rounds on x86 processors only")
 @pytest.mark.parametrize("told", ["no JSON", '{"first": 3}', '{"first": [2, 1]}', "[1]", '{"first": [null, 1]}'])
 def test_damaged_ranges_are_one_line(tmp_path: Path, told: str) -> None:
-    with pytest.raises(EngineError, match="its int8 ranges are damaged .*; export it again") as caught:
+    with pytest.raises(EngineError, match=r"its int8 ranges are damaged .*; export it again") as caught:
         OpenVinoEngine(write(tmp_path, told))
     assert "\n" not in str(caught.value)

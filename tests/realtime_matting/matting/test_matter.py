@@ -229,3 +229,26 @@ def test_after_warming_up_no_frame_waits_for_a_compiler(green_bundle: Path) -> N
         assert matter(rgb).why == "refresh: every frame"
         assert seen[0] < 256
         assert len(engine._requests) == compiled
+
+
+def test_the_matting_network_is_begun_before_the_first_trimap_and_once_for_each_size(green_bundle: Path) -> None:
+    with Matter(green_bundle, engine="openvino", threads=1) as matter:
+        done: list[str] = []
+        engines = matter._networks._engines
+        trimap, prepare = engines["trimap"], engines["matting"].prepared
+
+        class Noted(Watched):
+            def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+                done.append("trimap")
+                return self._engine(inputs)
+
+        def prepared(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+            done.append(f"begun {shapes['rgb'][3]}")
+            return prepare(shapes)
+
+        engines["matting"].prepared = prepared  # type: ignore[method-assign]
+        engines["trimap"] = Noted(trimap, [])
+        for width in (320, 320, 160):
+            matter(green_disc(180, width)[0])
+        wide, narrow = (matter._networks.roles["matting"].working_size(width, 180)[0] for width in (320, 160))
+        assert done == [f"begun {wide}", "trimap", "trimap", f"begun {narrow}", "trimap"]

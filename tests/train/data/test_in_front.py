@@ -14,7 +14,8 @@ GREY = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 def test_a_box_covers_its_inside_wholly_and_pixels_at_its_side_in_part() -> None:
     color, cover = paint_boxes([Box(5.0, 4.0, 3.25, 2.0, 0.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))], 12, 8)
-    assert cover[4, 5] == 1 and cover[0, 0] == 0
+    assert cover[4, 5] == 1
+    assert cover[0, 0] == 0
     # The side lies at x = 8.25: a quarter of that pixel is covered, by the distance of its middle.
     np.testing.assert_allclose(cover[4, 7:10], [1.0, 0.25, 0.0])
     np.testing.assert_allclose(color[2:6, 5, 0], [0.125, 0.375, 0.625, 0.875])
@@ -23,12 +24,14 @@ def test_a_box_covers_its_inside_wholly_and_pixels_at_its_side_in_part() -> None
 def test_the_later_box_is_nearer() -> None:
     black, white = (0.0,) * 3, (1.0,) * 3
     far, near = (Box(4.0, 4.0, 9.0, 9.0, 0.0, shade, shade) for shade in (black, white))
-    assert paint_boxes([far, near], 8, 8)[0].min() == 1 and paint_boxes([near, far], 8, 8)[0].max() == 0
+    assert paint_boxes([far, near], 8, 8)[0].min() == 1
+    assert paint_boxes([near, far], 8, 8)[0].max() == 0
 
 
 def test_a_turned_box_is_turned_clockwise_on_the_screen() -> None:
     _, cover = paint_boxes([Box(8.0, 8.0, 7.0, 1.0, np.pi / 4, *GREY)], 16, 16)
-    assert cover[11, 11] > 0.9 and cover[11, 4] == 0
+    assert cover[11, 11] > 0.9
+    assert cover[11, 4] == 0
 
 
 @given(seed=st.integers(0, 10_000))
