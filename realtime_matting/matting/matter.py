@@ -24,6 +24,7 @@ from realtime_matting.matting.held import HeldTrimap
 from realtime_matting.matting.networks import BAND, Networks, network_input, pad, resize
 from realtime_matting.matting.refine import at_picture_size
 from realtime_matting.matting.stream import Draft, Stream, draft_of_still
+from realtime_matting.matting.watching import Seen, Watcher, seen_ahead
 from realtime_matting.models.registry import find_bundle
 from realtime_matting.profiling import Profile
 
@@ -139,7 +140,8 @@ class Matter:
         """Frames, each with its matte, in order.
 
         Args:
-            frames: the next ones of the stream; each must stay as it is until its matte has come.
+            frames: the next ones of the stream; each must stay as it is until its matte has come. With ``reuse`` they
+                are taken in another thread, one more ahead, to estimate their motion while the networks are busy.
             delay: 1 to look one frame ahead, which makes reused mattes steadier; 0 not to.
 
         Raises:
@@ -159,8 +161,8 @@ class Matter:
 
     def _drafts(self, frames: Iterable[Frame], delay: int) -> Iterator[tuple[Frame, Draft]]:
         waiting: tuple[Frame, Draft] | None = None
-        for frame in frames:
-            draft = self._draft(frame.rgb, ahead=delay > 0)
+        for frame, seen in self._watched(frames):
+            draft = self._draft(frame.rgb, ahead=delay > 0, seen=seen)
             if waiting is not None:
                 if self._stream is not None:
                     with self._stage("stability", waiting[1]):
@@ -173,17 +175,25 @@ class Matter:
         if waiting is not None:
             yield waiting
 
+    def _watched(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Seen | None]]:
+        """The frames, where mattes are carried with what is seen of them before the networks look."""
+        if not self._reuse:
+            return ((frame, None) for frame in frames)
+        watch = Watcher(self._networks)
+
+        def see(rgb: NDArray[np.uint8]) -> Seen:
+            _check(rgb)
+            with self.profile.stage("motion"):
+                return watch(rgb)
+
+        return seen_ahead(frames, see)
+
     def finish(self, frame: Frame, draft: Draft) -> Matte:
         """The matte of a frame and its own draft. May be called in another thread than the one that drafts."""
         return self._finish(frame.rgb, draft)
 
-    def _draft(self, rgb: NDArray[np.uint8], *, ahead: bool = False) -> Draft:
-        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
-            raise InputError(f"a frame is uint8 (H, W, 3) RGB, not {rgb.dtype} {rgb.shape}; convert it first")
-        if min(rgb.shape[:2]) < SMALLEST_SIDE:
-            raise InputError(
-                f"a frame needs at least {SMALLEST_SIDE} pixels a side, not {rgb.shape[1]}x{rgb.shape[0]}; scale it up"
-            )
+    def _draft(self, rgb: NDArray[np.uint8], *, ahead: bool = False, seen: Seen | None = None) -> Draft:
+        _check(rgb)
         if self._begun != rgb.shape:
             self._networks.begin(rgb.shape[1], rgb.shape[0])
             self._begun = rgb.shape
@@ -191,7 +201,7 @@ class Matter:
             return draft_of_still(self._networks, rgb, self._stage, self._held)
         if self._stream is None or self._stream.frame_shape != rgb.shape:
             self._stream = Stream(self._networks, rgb.shape)
-        return self._stream.draft(rgb, self._stage, ahead=ahead)
+        return self._stream.draft(rgb, self._stage, ahead=ahead, seen=seen)
 
     def _finish(self, rgb: NDArray[np.uint8], draft: Draft) -> Matte:
         """From the networks' size to the frame's own."""
@@ -238,3 +248,12 @@ class Matter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _check(rgb: NDArray[np.uint8]) -> None:
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise InputError(f"a frame is uint8 (H, W, 3) RGB, not {rgb.dtype} {rgb.shape}; convert it first")
+    if min(rgb.shape[:2]) < SMALLEST_SIDE:
+        raise InputError(
+            f"a frame needs at least {SMALLEST_SIDE} pixels a side, not {rgb.shape[1]}x{rgb.shape[0]}; scale it up"
+        )

@@ -31,6 +31,7 @@ from realtime_matting.matting.temporal import (
     trimap_of,
 )
 from realtime_matting.matting.trimap import trimap_picture
+from realtime_matting.matting.watching import Seen, Watcher
 
 FloatArray = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -110,6 +111,7 @@ class Stream:
         self._networks = networks
         self._size = networks.work_size(frame_shape[1], frame_shape[0])
         width, height = self._size
+        self._watch = Watcher(networks)
         self._memory = TrimapMemory(height, width)
         self._was_between = False
         self._tiling: Tiling | None = None
@@ -121,27 +123,32 @@ class Stream:
 
     def forget(self) -> None:
         """The next frame is the first."""
+        self._watch.forget()
         self._memory = TrimapMemory(self._size[1], self._size[0])
         self._was_between = False
         if self._tiling is not None:
             self._gain = np.zeros(self._tiling.cells, np.float32)
 
-    def draft(self, rgb: Bytes, stage: Stage, *, ahead: bool) -> Draft:
+    def draft(self, rgb: Bytes, stage: Stage, *, ahead: bool, seen: Seen | None = None) -> Draft:
         """The next frame's alpha at the networks' size.
 
         Args:
             rgb: uint8 (H, W, 3).
+            seen: what was seen of it, where that was done before.
             ahead: whether the draft will be looked back at (`look_back`), so that it may be left to its neighbours.
 
         Raises:
             EngineError: a network failed.
         """
         draft = Draft()
+        if seen is not None:
+            draft.milliseconds["motion"] = seen.milliseconds
         with stage("motion", draft):
-            small = draft.small = self._networks.shrink(rgb)
-            decision = self._memory.look(small)
+            seen = seen or self._watch(rgb)
+            small = draft.small = seen.small
+            decision = self._memory.look(seen.view, seen.motion)
             carried = draft.carried = decision.carried
-            draft.view, draft.motion, draft.why = self._memory.view, decision.motion, decision.why
+            draft.view, draft.motion, draft.why = seen.view, decision.motion, decision.why
         may_wait = ahead and not self._was_between and not decision.lost
         draft.is_between = self._was_between = may_wait and carried is not None
         if may_wait and carried is not None:

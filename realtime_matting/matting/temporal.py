@@ -120,15 +120,15 @@ class TrimapMemory:
         self._new = 0.0
         self._camera = np.zeros(2, np.float32)
 
-    def look(self, rgb: Bytes) -> Decision:
-        """Decide for the next frame, uint8 (H, W, 3) of any size."""
-        before, self._view = self._view, self.estimate.view(rgb)
-        if before is None:
+    def look(self, view: View, motion: Motion | None) -> Decision:
+        """Decide for the next frame; ``motion``: from the frame before, None for the first."""
+        before, self._view = self._view, view
+        if before is None or motion is None:
             return Decision(True, "refresh: first frame", None)
-        found = motion = self.estimate(before, self._view)
+        found = motion
         if cv2.mean(motion.unexplained)[0] > _UPHEAVAL:
             self._patience = 1
-            alike = _edges_alike(before, self._view)
+            alike = _edges_alike(before, view)
             return Decision(True, f"refresh: {'light changed' if alike > _SAME_ROOM else 'scene cut'}", None)
         person = motion.carry(self._person)
         motion = motion.with_person(person)
@@ -139,7 +139,7 @@ class TrimapMemory:
         lost = self._sum_up(motion, person) > _LOST
         why = self._reason()
         moved, unknown, foreground, _ = (np.asarray(plane, np.uint8) for plane in cv2.split(motion.carry(self._planes)))
-        alpha = corrected(moved, motion.carry(before.fine), self._view.fine)
+        alpha = corrected(moved, motion.carry(before.fine), view.fine)
         carried = Carried(alpha, unknown, foreground, motion.unexplained, doubt, person)
         return Decision(why is not None, f"refresh: {why}" if why else f"reuse: age {self._age}", carried, lost, found)
 
@@ -197,11 +197,6 @@ class TrimapMemory:
         self._contradiction = contradiction
         if refreshed:
             self._usual_contradiction = contradiction
-
-    @property
-    def view(self) -> View | None:
-        """The frame last looked at."""
-        return self._view
 
 
 def person_of(unknown: Bytes, foreground: Bytes) -> Bytes:
