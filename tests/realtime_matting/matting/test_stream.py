@@ -1,8 +1,6 @@
 """Drafts, frame by frame, with people who are green (see ``green_bundle``)."""
 
-from collections.abc import Iterator
 from contextlib import nullcontext
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,17 +9,9 @@ from numpy.typing import NDArray
 
 from realtime_matting.matting.networks import Networks
 from realtime_matting.matting.stream import Draft, Stream
-from realtime_matting.models.registry import find_bundle
 
 HEIGHT, WIDTH = 144, 256
 Rgb = NDArray[np.uint8]
-
-
-@pytest.fixture
-def networks(green_bundle: Path) -> Iterator[Networks]:
-    opened = Networks(find_bundle(green_bundle), engine="auto", threads=1, precision=None)
-    yield opened
-    opened.close()
 
 
 def shot(x: int, seed: int = 0) -> tuple[Rgb, NDArray[np.float32]]:
@@ -46,9 +36,11 @@ def drafts(networks: Networks, frames: list[Rgb], *, ahead: bool) -> list[Draft]
     return done
 
 
-def test_every_second_frame_is_left_to_its_neighbours_where_the_next_may_be_waited_for(networks: Networks) -> None:
+def test_every_second_frame_is_left_to_its_neighbours_where_the_next_may_be_waited_for(
+    green_networks: Networks,
+) -> None:
     shots = [shot(80 + 2 * t) for t in range(9)]
-    done = drafts(networks, [rgb for rgb, _ in shots], ahead=True)
+    done = drafts(green_networks, [rgb for rgb, _ in shots], ahead=True)
     assert [draft.is_between for draft in done] == [t % 2 == 1 for t in range(9)]
     for draft, (_, truth) in zip(done, shots, strict=True):
         assert (draft.matted == 0) or not draft.is_between
@@ -56,9 +48,9 @@ def test_every_second_frame_is_left_to_its_neighbours_where_the_next_may_be_wait
         assert np.abs(draft.alpha - truth).mean() < 0.01
 
 
-def test_a_frame_between_follows_both_of_its_neighbours(networks: Networks) -> None:
+def test_a_frame_between_follows_both_of_its_neighbours(green_networks: Networks) -> None:
     shots = [shot(80 + 2 * t) for t in range(3)]
-    stream = Stream(networks, shots[0][0].shape)
+    stream = Stream(green_networks, shots[0][0].shape)
     first, between, last = (stream.draft(rgb, lambda _name, _draft: nullcontext(), ahead=True) for rgb, _ in shots)
     alone = np.abs(between.alpha - shots[1][1]).mean()
     last.alpha[:] = 1  # as if everybody had come
@@ -69,36 +61,36 @@ def test_a_frame_between_follows_both_of_its_neighbours(networks: Networks) -> N
     np.testing.assert_array_equal(first.alpha, kept)
 
 
-def test_a_cut_is_no_frame_between(networks: Networks) -> None:
+def test_a_cut_is_no_frame_between(green_networks: Networks) -> None:
     frames = [shot(80)[0], shot(170, seed=5)[0], shot(170, seed=5)[0], shot(172, seed=5)[0]]
-    done = drafts(networks, frames, ahead=True)
+    done = drafts(green_networks, frames, ahead=True)
     assert done[1].why == "refresh: scene cut"
     assert [draft.is_between for draft in done] == [False, False, True, False]
 
 
-def test_the_last_frame_needs_no_next_one(networks: Networks) -> None:
+def test_the_last_frame_needs_no_next_one(green_networks: Networks) -> None:
     shots = [shot(80 + 2 * t) for t in range(4)]
-    last = drafts(networks, [rgb for rgb, _ in shots], ahead=True)[-1]
+    last = drafts(green_networks, [rgb for rgb, _ in shots], ahead=True)[-1]
     assert last.is_between
     assert np.abs(last.alpha - shots[-1][1]).mean() < 0.01
 
 
-def test_live_every_frame_has_the_networks_say_or_the_last_ones(networks: Networks) -> None:
-    done = drafts(networks, [shot(80 + t)[0] for t in range(8)], ahead=False)
+def test_live_every_frame_has_the_networks_say_or_the_last_ones(green_networks: Networks) -> None:
+    done = drafts(green_networks, [shot(80 + t)[0] for t in range(8)], ahead=False)
     assert not any(draft.is_between for draft in done)
     assert all(draft.why.startswith(("refresh: ", "reuse: age ")) for draft in done)
 
 
-def test_the_trimap_is_a_trimap(networks: Networks) -> None:
-    for draft in drafts(networks, [shot(80 + 2 * t)[0] for t in range(3)], ahead=True):
+def test_the_trimap_is_a_trimap(green_networks: Networks) -> None:
+    for draft in drafts(green_networks, [shot(80 + 2 * t)[0] for t in range(3)], ahead=True):
         trimap = draft.classes()
         assert set(np.unique(trimap)) == {0, 128, 255}
         assert draft.band == pytest.approx(np.mean(trimap == 128), abs=0.2)
 
 
-def test_a_stream_that_was_forgotten_begins_as_a_new_one_does(networks: Networks) -> None:
+def test_a_stream_that_was_forgotten_begins_as_a_new_one_does(green_networks: Networks) -> None:
     frames = [shot(80 + 5 * t)[0] for t in range(6)]
-    stream = Stream(networks, frames[0].shape)
+    stream = Stream(green_networks, frames[0].shape)
 
     def levels() -> list[np.ndarray]:
         return [stream.draft(rgb, lambda _name, _draft: nullcontext(), ahead=False).alpha for rgb in frames]

@@ -15,16 +15,8 @@ from realtime_matting.errors import InputError
 from realtime_matting.frames import Frame
 from realtime_matting.matting.networks import Networks
 from realtime_matting.matting.watching import Watcher, seen_ahead
-from realtime_matting.models.registry import find_bundle
 
 Rgb = NDArray[np.uint8]
-
-
-@pytest.fixture
-def networks(green_bundle: Path) -> Iterator[Networks]:
-    opened = Networks(find_bundle(green_bundle), engine="auto", threads=1, precision=None)
-    yield opened
-    opened.close()
 
 
 def frames(count: int, width: int = 256) -> list[Frame]:
@@ -38,8 +30,8 @@ def frames(count: int, width: int = 256) -> list[Frame]:
     return shots
 
 
-def test_the_first_frame_and_one_of_another_size_have_no_motion(networks: Networks) -> None:
-    watch = Watcher(networks)
+def test_the_first_frame_and_one_of_another_size_have_no_motion(green_networks: Networks) -> None:
+    watch = Watcher(green_networks)
     seen = [watch(frame.rgb) for frame in [*frames(2), *frames(2, width=192)]]
     assert [one.motion is None for one in seen] == [True, False, True, False]
     watch.forget()
@@ -63,8 +55,8 @@ def test_a_stream_seen_ahead_is_matted_as_one_that_is_seen_frame_by_frame(green_
             assert matte.milliseconds["motion"] > 0
 
 
-def test_the_next_frame_is_seen_while_this_one_is_in_use(networks: Networks) -> None:
-    watch, second, me = Watcher(networks), threading.Event(), threading.get_ident()
+def test_the_next_frame_is_seen_while_this_one_is_in_use(green_networks: Networks) -> None:
+    watch, second, me = Watcher(green_networks), threading.Event(), threading.get_ident()
     seen_in = []
 
     def see(rgb: Rgb):
@@ -83,8 +75,8 @@ def test_the_next_frame_is_seen_while_this_one_is_in_use(networks: Networks) -> 
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("rtmatte motion")]
 
 
-def test_closing_early_leaves_no_thread(networks: Networks) -> None:
-    stream = seen_ahead(frames(5), Watcher(networks))
+def test_closing_early_leaves_no_thread(green_networks: Networks) -> None:
+    stream = seen_ahead(frames(5), Watcher(green_networks))
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("rtmatte motion")]
