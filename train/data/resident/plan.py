@@ -120,7 +120,7 @@ def _plan_composite(plan: Plan, samples: MattingSamples, rng: Rng, people_rng: R
         width, height = larger(MATTING_CANVASES[rng.integers(len(MATTING_CANVASES))], side)
     count = 0 if side is None and chance(rng, config.empty_share) else 1
     count += int(count > 0 and chance(rng, config.second_person_share))
-    in_front = count > 0 and chance(rng, config.in_front_share)
+    in_front = count > 0 and config.in_front_share > 0 and chance(rng, config.in_front_share)
     people, (background, background_name), table = _draw_pictures(samples, rng, people_rng, count, in_front)
     plan.names.append(" + ".join([*(name for _, _, name in people), background_name]))
 
