@@ -64,7 +64,7 @@ class OpenVinoEngine:
         if precision is None:
             try:
                 in_int8 = round_to_int8(self._model, int8_ranges(self._model)) > 0 or in_int8
-            except (ValueError, TypeError, AttributeError) as error:
+            except ValueError as error:
                 raise EngineError(f"{onnx_path}: its int8 ranges are damaged ({error}); export it again") from error
         if precision is None and asked == "fp32":
             precision = "f32"

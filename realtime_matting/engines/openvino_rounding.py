@@ -38,9 +38,12 @@ def int8_ranges(model: ov.Model) -> dict[str, Range]:
     if platform.machine().lower() not in _PROCESSORS or not model.has_rt_info(place):
         return {}
     told = json.loads(model.get_rt_info(place).astype(str))
-    ranges = {str(name): (float(low), float(high)) for name, (low, high) in told.items()}
+    try:
+        ranges = {str(name): (float(low), float(high)) for name, (low, high) in told.items()}
+    except (AttributeError, TypeError) as error:  # other JSON than ranges by name
+        raise ValueError(f"{INT8_KEY}: not ranges by name") from error
     if not all(math.isfinite(low) and math.isfinite(high) and low <= high for low, high in ranges.values()):
-        raise ValueError(f"{INT8_KEY}: not ranges")
+        raise ValueError(f"{INT8_KEY}: not ranges by name")
     return ranges
 
 

@@ -17,6 +17,7 @@ from realtime_matting.engines import open_engine
 from realtime_matting.engines.base import INT8_KEY
 from realtime_matting.errors import InputError
 from realtime_matting.models import Bundle
+from realtime_matting.models.bundle import Role
 
 CARD = Path(__file__).parents[2] / "configs/export/shm_fast.yaml"
 
@@ -37,8 +38,8 @@ def plain(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
-def told(bundle: Bundle, role: str) -> dict[str, list[float]] | None:
-    metadata = {entry.key: entry.value for entry in onnx.load(bundle.path(role)).metadata_props}  # type: ignore[arg-type]
+def told(bundle: Bundle, role: Role) -> dict[str, list[float]] | None:
+    metadata = {entry.key: entry.value for entry in onnx.load(bundle.path(role)).metadata_props}
     return json.loads(metadata[INT8_KEY]) if INT8_KEY in metadata else None
 
 

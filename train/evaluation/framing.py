@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from train.data.in_front import put_before
 from train.data.placement import CutSides, cut_sides
 from train.data.records import read_picture
 
@@ -200,13 +201,9 @@ def behind_table(
     height, width = alpha.shape
     edge = height * rng.uniform(0.65, 0.9) + np.linspace(-0.5, 0.5, width) * rng.uniform(-0.06, 0.06) * height
     cover = np.clip(np.arange(height)[:, None] + 0.5 - edge, 0, 1).astype(np.float32)
-    own = alpha.astype(np.float32) / 255
-    seen = own * (1 - cover)
-    # What is not person is table and room together: (1 − α')·B' = o·table + (1 − o)·(1 − α)·B.
-    room = (1 - cover) * (1 - own)
-    mixed = (cover[..., None] * table + room[..., None] * background) / np.maximum(1 - seen, 1e-3)[..., None]
-    behind = np.where((cover > 0)[..., None], np.clip(mixed + 0.5, 0, 255), background)
-    return (seen * 255 + 0.5).astype(np.uint8), behind.astype(np.uint8)
+    own, room = alpha.astype(np.float32) / 255, background.astype(np.float32)
+    seen, behind = put_before(cover, table.astype(np.float32), own, room)
+    return (seen * 255 + 0.5).astype(np.uint8), np.clip(behind + 0.5, 0, 255).astype(np.uint8)
 
 
 def _trim(rgba: Picture, cut: CutSides) -> Picture:

@@ -76,7 +76,7 @@ class EvaluationSet:
 def load_sets(
     names: list[str], data: Path, backgrounds: Path, *, size: Size = (1280, 720), limit: int | None = None
 ) -> list[EvaluationSet]:
-    """List the pictures of the sets ``names``; nothing is decoded yet.
+    """List the pictures of the sets ``names``; nothing is decoded yet but the people of ``pairs``.
 
     Args:
         names: some of `SET_NAMES`, and folders.

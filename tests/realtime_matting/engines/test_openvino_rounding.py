@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 pytest.importorskip("openvino")
 
-from realtime_matting.engines.base import INT8_KEY
+from realtime_matting.engines.base import INT8_KEY, Precision
 from realtime_matting.engines.openvino import OpenVinoEngine
 from realtime_matting.errors import EngineError
 
@@ -54,8 +54,8 @@ def picture() -> dict[str, np.ndarray]:
     return {"rgb": np.random.default_rng(1).uniform(-1, 1, (1, 3, 16, 24)).astype(np.float32)}
 
 
-def alpha(path: Path, **options: object) -> tuple[np.ndarray, str]:
-    engine = OpenVinoEngine(path, **options)  # type: ignore[arg-type]
+def alpha(path: Path, precision: Precision | None = None) -> tuple[np.ndarray, str]:
+    engine = OpenVinoEngine(path, precision=precision)
     try:
         return engine(picture())["alpha"].copy(), engine.name
     finally:
