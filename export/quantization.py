@@ -100,10 +100,8 @@ def with_hints(model: onnx.ModelProto, quantization: Quantization) -> onnx.Model
     Its nodes are named as those of the model that was quantized.
     """
     told = copy_of(model)
-    names = {node.name for node in told.graph.node}
-    ranges = {name: values for name, values in quantization.ranges.items() if name in names}
     # Four digits: the ranges are a percentile of a few frames.
-    content = {name: [float(f"{value:.4g}") for value in values] for name, values in ranges.items()}
+    content = {name: [float(f"{value:.4g}") for value in values] for name, values in quantization.ranges.items()}
     others = [entry for entry in told.metadata_props if entry.key != INT8_KEY]
     del told.metadata_props[:]
     told.metadata_props.extend(others)

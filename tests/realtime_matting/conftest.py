@@ -20,8 +20,6 @@ from realtime_matting.frames import Frame
 from realtime_matting.live import LiveRun
 from realtime_matting.live_matting import LiveOptions
 from realtime_matting.live_presets import LivePreset
-from realtime_matting.matting.networks import Networks
-from realtime_matting.models.registry import find_bundle
 from realtime_matting.sources.live_base import CameraError, CameraGone, Shot
 
 Rgb = NDArray[np.uint8]
@@ -36,14 +34,6 @@ def person_in_room(width: int = WIDTH, height: int = HEIGHT, shift: int = 0) -> 
     """RGB uint8 (height, width, 3): a green ball in a magenta room."""
     rgb = np.full((height, width, 3), ROOM, np.uint8)
     return cv2.circle(rgb, (width // 2 + shift, height // 2), height // 4, PERSON, -1)
-
-
-@pytest.fixture
-def green_networks(green_bundle: Path) -> Iterator[Networks]:
-    """The networks of ``green_bundle``, opened."""
-    opened = Networks(find_bundle(green_bundle), engine="auto", threads=1, precision=None)
-    yield opened
-    opened.close()
 
 
 @dataclass(frozen=True)

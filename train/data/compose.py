@@ -147,7 +147,7 @@ def compose(
 
     # One look for the camera and a smaller one for each thing in front of it, since light differs between places.
     light = augment.draw_light(rng, config.backlit_share, config.dim_share)
-    table, saturation = augment.tone_curve(rng, light=light.camera)
+    curve, saturation = augment.tone_curve(rng, light=light.camera)
     room = augment.tone_curve(rng, 0.6, light.room)
     back = augment.apply_tone(behind, *room)
     front, alpha = back, np.zeros(behind.shape[:2], np.float32)
@@ -168,7 +168,7 @@ def compose(
     if boxes:
         color, cover_ = paint_boxes(boxes, behind.shape[1], behind.shape[0], texture, grain)
         alpha, back = put_before(cover_, augment.apply_tone(to_uint8(color), *room), alpha, back)
-    back, front = (augment.apply_tone(to_uint8(x), table, saturation) for x in (back, front))
+    back, front = (augment.apply_tone(to_uint8(x), curve, saturation) for x in (back, front))
     image, alpha = camera(rng, back + alpha[..., None] * (front - back), alpha, light.noise)
     picture = to_uint8(image)
     if chance(rng, 0.55):

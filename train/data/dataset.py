@@ -220,7 +220,7 @@ class MattingSamples(Dataset[dict[str, Any]]):
     ) -> tuple[Composite, str]:
         people = 0 if side is None and chance(rng, self.config.empty_share) else 1
         people += int(people > 0 and chance(rng, self.config.second_person_share))
-        # Nothing is drawn where there is nothing to decide: samples of older configurations stay what they were.
+        # Nothing is drawn where there is nothing to decide: without tables, samples of one person stay what they were.
         in_front = people > 0 and self.config.in_front_share > 0 and chance(rng, self.config.in_front_share)
         crop = None if side is None else (side, self.spec.crop)
         for _ in range(100):
