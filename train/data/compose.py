@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from train.data import augment
 from train.data.augment import Rng, chance
+from train.data.clothes import draw_lower_clothes, dress
 from train.data.config import DataConfig
-from train.data.in_front import draw_boxes, draw_grain, paint_boxes, put_before
-from train.data.placement import cut_sides, draw_centres, draw_placement
+from train.data.in_front import Box, draw_boxes, paint_boxes, put_before
+from train.data.placement import Placement, cut_sides, draw_centres, draw_placement
 
 Picture = NDArray[np.uint8]
 
@@ -56,8 +57,10 @@ def plain_background(rng: Rng, width: int, height: int) -> Picture:
     return np.clip(a + (b - a) * t[..., None], 0, 255).astype(np.uint8)
 
 
-def place(rng: Rng, rgba: Picture, width: int, height: int, *, tight: bool, centre: float | None = None) -> Picture:
-    """Put a person on an empty canvas as a camera would frame them; straight RGBA, uint8 (height, width, 4).
+def place(
+    rng: Rng, rgba: Picture, width: int, height: int, *, tight: bool, centre: float | None = None
+) -> tuple[Picture, Placement | None]:
+    """Put a person on an empty canvas as a camera would frame them: straight RGBA, uint8 (height, width, 4), and where.
 
     See :func:`train.data.placement.draw_placement`.
     """
@@ -66,7 +69,7 @@ def place(rng: Rng, rgba: Picture, width: int, height: int, *, tight: bool, cent
     box = (columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]) if len(rows) else None
     placed = draw_placement(rng, box, cut_sides(alpha), width, height, tight=tight, centre=centre)
     if placed is None:
-        return np.zeros((height, width, 4), np.uint8)
+        return np.zeros((height, width, 4), np.uint8), None
     rgba = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     if placed.flip:
         rgba = np.ascontiguousarray(rgba[:, ::-1])
@@ -78,7 +81,7 @@ def place(rng: Rng, rgba: Picture, width: int, height: int, *, tight: bool, cent
         rgba[..., :3], matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     alpha = cv2.warpAffine(rgba[..., 3], matrix, (width, height), flags=cv2.INTER_LINEAR)
-    return cv2.merge([*cv2.split(color), alpha])  # type: ignore[return-value]
+    return cv2.merge([*cv2.split(color), alpha]), placed  # type: ignore[return-value]
 
 
 def soft_window(rng: Rng, alphas: list[Picture], width: int, height: int, side: int) -> tuple[slice, slice]:
@@ -116,14 +119,18 @@ def compose(
             keep people large.
         hardness: share of the real background, the rest being one solid colour: 0 is easy, 1 hard.
     """
-    placed = []
+    placed: list[Picture] = []
+    clothes: list[Box | None] = []
     for (rgba, white), centre in zip(people, draw_centres(rng, len(people)), strict=True):
         if white and chance(rng, 0.7):
             rgba = augment.recolor_white_clothes(rng, rgba)
-        placed.append(place(rng, rgba, width, height, tight=crop is not None, centre=centre))
-    boxes, grain, texture = [], 0.0, None
+        canvas, at = place(rng, rgba, width, height, tight=crop is not None, centre=centre)
+        dressed = at is not None and config.lower_clothes_share > 0 and chance(rng, config.lower_clothes_share)
+        placed.append(canvas)
+        clothes.append(draw_lower_clothes(rng, at, width, height) if dressed and at is not None else None)
+    boxes, texture = [], None
     if table is not None:
-        boxes, grain, texture = draw_boxes(rng, width, height), draw_grain(rng), cover(table, width, height, rng)
+        boxes, texture = draw_boxes(rng, width, height), cover(table, width, height, rng)
     if chance(rng, config.plain_background_share):
         behind = plain_background(rng, width, height)
     else:
@@ -135,8 +142,10 @@ def compose(
         if side != final:
             filter_ = cv2.INTER_AREA if side > final else cv2.INTER_LINEAR
             behind, *placed = (cv2.resize(p, (final, final), interpolation=filter_) for p in (behind, *placed))  # type: ignore[assignment]
+        corner = window[1].start, window[0].start, side / final
+        clothes = [box and box.seen_through(*corner) for box in clothes]
         if texture is not None:
-            boxes = [box.seen_through(window[1].start, window[0].start, side / final) for box in boxes]
+            boxes = [box.seen_through(*corner) for box in boxes]
             texture = cv2.resize(texture[window], (final, final), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     if chance(rng, config.blurred_background_share):
         behind = cv2.GaussianBlur(behind, (0, 0), rng.uniform(0.5, 0.012 * width + 0.6))
@@ -151,8 +160,10 @@ def compose(
     room = augment.tone_curve(rng, 0.6, light.room)
     back = augment.apply_tone(behind, *room)
     front, alpha = back, np.zeros(behind.shape[:2], np.float32)
-    for person in placed:
+    for person, lower in zip(placed, clothes, strict=True):
         color = augment.apply_tone(np.ascontiguousarray(person[..., :3]), *augment.tone_curve(rng, 0.8, light.people))
+        if lower is not None:
+            color = dress(color, lower)
         own = person[..., 3].astype(np.float32) * np.float32(1 / 255)
         if chance(rng, config.wall_colour_share):
             color = augment.toward_background(color, own, back, rng.uniform(0.5, 1.0))
@@ -166,7 +177,7 @@ def compose(
         front = np.where(union[..., None] > 1e-4, weight * color + (1 - weight) * front, color)
         alpha = union
     if boxes:
-        color, cover_ = paint_boxes(boxes, behind.shape[1], behind.shape[0], texture, grain)
+        color, cover_ = paint_boxes(boxes, behind.shape[1], behind.shape[0], texture)
         alpha, back = put_before(cover_, augment.apply_tone(to_uint8(color), *room), alpha, back)
     back, front = (augment.apply_tone(to_uint8(x), curve, saturation) for x in (back, front))
     image, alpha = camera(rng, back + alpha[..., None] * (front - back), alpha, light.noise)

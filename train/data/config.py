@@ -59,6 +59,7 @@ class DataConfig(Strict):
     empty_share: float = Field(0.04, ge=0, le=1, description="share of pictures with nobody in them")
     second_person_share: float = Field(0.15, ge=0, le=1)
     in_front_share: float = Field(0.0, ge=0, le=1, description="share of people behind a table, a laptop, a screen")
+    lower_clothes_share: float = Field(0.0, ge=0, le=1, description="share of people in trousers of another colour")
     plain_background_share: float = Field(0.08, ge=0, le=1)
     blurred_background_share: float = Field(0.3, ge=0, le=1)
     motion_share: float = Field(0.12, ge=0, le=1, description="share of people who move, whole or in part")

@@ -46,7 +46,7 @@ def photograph(rng: Rng, person: Picture, behind: Picture, width: int, height: i
     if chance(rng, 0.4):
         person = augment.recolor_white_clothes(rng, person)
     person = np.ascontiguousarray(person)
-    posed = max((place(rng, person, width, height, tight=True) for _ in range(3)), key=_head_shown)
+    posed = max((place(rng, person, width, height, tight=True)[0] for _ in range(3)), key=_head_shown)
     if chance(rng, 0.4):
         plain = plain_background(rng, width, height).astype(np.float32)
         grey = plain.mean(2, keepdims=True)  # studios are rarely bright green

@@ -75,7 +75,7 @@ def test_a_person_cut_at_the_bottom_reaches_the_bottom_of_the_frame() -> None:
     cv2.rectangle(rgba, (20, 30), (60, 99), (90, 90, 90, 255), -1)
     assert cut_sides(rgba[..., 3]).bottom
     for seed in range(30):
-        placed = place(np.random.default_rng(seed), rgba, 160, 120, tight=False)[..., 3]
+        placed = place(np.random.default_rng(seed), rgba, 160, 120, tight=False)[0][..., 3]
         columns = np.flatnonzero(placed.max(axis=0) > 127)
         if len(columns):
             assert placed[-1].max() > 127

@@ -75,9 +75,11 @@ def test_the_share_is_nothing_unless_asked_for() -> None:
     assert DataConfig.model_fields["in_front_share"].default == 0
 
 
-def test_only_the_table_shows_the_other_picture() -> None:
-    table, screen = Box(4.0, 8.0, 9.0, 4.0, 0.0, *GREY), Box(4.0, 4.0, 1.0, 1.5, 0.0, *GREY)
-    texture = np.full((8, 8, 3), 255, np.uint8)
-    color, _ = paint_boxes([table, screen], 8, 8, texture, 0.6)
-    np.testing.assert_allclose(color[7, 0], 0.8, atol=1e-6)
-    np.testing.assert_allclose(color[4, 4], 0.5, atol=1e-6)
+def test_a_box_shows_the_other_picture_by_its_grain() -> None:
+    texture = np.zeros((8, 8, 3), np.uint8)
+    texture[:, :4] = 255
+    table, screen = (Box(4.0, y, 9.0, 1.5, 0.0, *GREY, 0.6, mirrored) for y, mirrored in ((6.0, False), (2.0, True)))
+    color, _ = paint_boxes([table, screen], 8, 8, texture)
+    np.testing.assert_allclose(color[6, [0, 7], 0], [0.8, 0.2], atol=1e-6)
+    np.testing.assert_allclose(color[2, [0, 7], 0], [0.2, 0.8], atol=1e-6)
+    np.testing.assert_allclose(paint_boxes([table], 8, 8)[0][6], 0.5)

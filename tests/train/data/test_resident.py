@@ -51,7 +51,9 @@ def test_keys_shapes_and_kinds_are_those_of_the_loader(toy_config: TrainConfig, 
         assert torch.equal(made["has_alpha"], expected["has_alpha"])
 
 
-@pytest.mark.parametrize("changes", [{}, {"in_front_share": 1.0, "second_person_share": 1.0}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"in_front_share": 1.0, "second_person_share": 1.0, "lower_clothes_share": 1.0}]
+)
 @pytest.mark.parametrize("kind", ["trimap", "whole"])
 def test_sample_i_shows_the_scene_of_the_loaders_sample_i(
     toy_config: TrainConfig, kind: str, changes: dict[str, float]

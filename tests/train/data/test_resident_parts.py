@@ -66,12 +66,13 @@ def test_a_person_lands_where_the_loader_puts_them(
     rgba[..., :3] = natural(90, 70, 3)[:90, :70]
     box = (slice(0 if top else 20, 90 if bottom else 75), slice(0 if left else 15, 70 if right else 60))
     rgba[(*box, 3)] = 255
-    expected = place(np.random.default_rng(seed), rgba, width, height, tight=tight)
+    expected, where = place(np.random.default_rng(seed), rgba, width, height, tight=tight)
     person = np.ascontiguousarray(rgba[box])
     size = (person.shape[1], person.shape[0])
     rng = np.random.default_rng(seed)
     placement = draw_placement(rng, size, CutSides(left, top, right, bottom), width, height, tight=tight)
     assert placement is not None
+    assert placement == where
     made = shown(person, placement_map(placement, *size), width, height)
     alpha = (made[3] * made[4] / 255).numpy()
     # A pixel of the edge may differ by the filter; the edge is at most a few hundred pixels long.

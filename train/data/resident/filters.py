@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from train.data.clothes import DARKEST, PER_LUMA
+
 GREY = (0.299, 0.587, 0.114)
 # ITU-T T.81 (JPEG), tables K.1 and K.2: luminance and chrominance at quality 50.
 LUMINANCE = (
@@ -152,18 +154,36 @@ def gradient(picture: Tensor, numbers: Tensor) -> Tensor:
     return torch.lerp(first, second, across * x + down * y + constant).clamp(0, 1)
 
 
-def paint_box(picture: Tensor, numbers: Tensor) -> Tensor:
-    """(N, 4, H, W), straight colour and cover, with one more box before it; ``numbers`` (N, 12): `Box.numbers`."""
-    x, y, across, down, cos, sin, *shades = (v[:, :, None, None] for v in numbers.split([1] * 6 + [3, 3], dim=1))
-    height, width = picture.shape[2:]
-    dx = torch.arange(width, device=picture.device)[None, None, None] + 0.5 - x
-    dy = torch.arange(height, device=picture.device)[None, None, :, None] + 0.5 - y
+def paint_box(layers: Tensor, numbers: Tensor) -> Tensor:
+    """One more box before the others.
+
+    Args:
+        layers: (N, 7, H, W), straight colour and cover of the boxes so far, and the picture that is their grain.
+        numbers: (N, 14), `Box.numbers`.
+    """
+    color, cover, texture = layers.split([3, 1, 3], dim=1)
+    paint, own = _box(numbers, *layers.shape[2:])
+    grain, mirrored = (v[:, :, None, None] for v in numbers[:, 12:].split(1, dim=1))
+    paint = torch.lerp(paint, torch.where(mirrored > 0, texture.flip(-1), texture), grain)
+    union = own + cover * (1 - own)
+    return torch.cat([torch.lerp(color, paint, own / union.clamp_min(1e-4)), union, texture], dim=1)
+
+
+def dress(color: Tensor, numbers: Tensor) -> Tensor:
+    """(N, 3, H, W) in other clothes, (N, 14); see :func:`train.data.clothes.dress`."""
+    shade, where = _box(numbers, *color.shape[2:])
+    luma = (color * color.new_tensor(GREY)[:, None, None]).sum(dim=1, keepdim=True)
+    return torch.lerp(color, (shade * (DARKEST + PER_LUMA * luma)).clamp(0, 1), where)
+
+
+def _box(numbers: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Colour (N, 3, H, W) and cover (N, 1, H, W) of a box without its grain; ``numbers`` (N, 14): `Box.numbers`."""
+    x, y, across, down, cos, sin, *shades, _ = (v[:, :, None, None] for v in numbers.split([1] * 6 + [3, 3, 2], dim=1))
+    dx = torch.arange(width, device=numbers.device)[None, None, None] + 0.5 - x
+    dy = torch.arange(height, device=numbers.device)[None, None, :, None] + 0.5 - y
     along, below = cos * dx + sin * dy, cos * dy - sin * dx
     own = (0.5 + torch.minimum(across - along.abs(), down - below.abs())).clamp(0, 1)
-    paint = torch.lerp(*shades, (0.5 + below / (2 * down)).clamp(0, 1))
-    color, cover = picture.split([3, 1], dim=1)
-    union = own + cover * (1 - own)
-    return torch.cat([torch.lerp(color, paint, own / union.clamp_min(1e-4)), union], dim=1)
+    return torch.lerp(*shades, (0.5 + below / (2 * down)).clamp(0, 1)), own
 
 
 def put_before(cover: Tensor, color: Tensor, alpha: Tensor, back: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from realtime_matting.errors import InputError
 from train.data import augment
 from train.data.augment import Rng, chance
+from train.data.clothes import draw_lower_clothes
 from train.data.dataset import ASPECTS, MATTING_CANVASES, TRIMAP_SIZES, MattingSamples, larger, same_area
 from train.data.generators import BATCH, PEOPLE, SAMPLE, generator
-from train.data.in_front import draw_boxes, draw_grain
+from train.data.in_front import Box, draw_boxes
 from train.data.placement import draw_centres, draw_placement
 from train.data.resident.atlas import Map, choose_level
 from train.data.resident.draws import (
@@ -126,13 +127,17 @@ def _plan_composite(plan: Plan, samples: MattingSamples, rng: Rng, people_rng: R
 
     placed: list[Placement | None] = []
     dyes: list[Dye | None] = []
+    clothes: list[Box | None] = []
     for (stored, white, _), centre in zip(people, draw_centres(rng, count), strict=True):
         dyes.append(draw_dye(rng, stored.full_height) if white and chance(rng, 0.7) else None)
         box = None if stored.empty else stored.size
-        placed.append(draw_placement(rng, box, stored.cut, width, height, tight=side is not None, centre=centre))
-    boxes, grain, table_cover = [], 0.0, None
+        at = draw_placement(rng, box, stored.cut, width, height, tight=side is not None, centre=centre)
+        dressed = at is not None and config.lower_clothes_share > 0 and chance(rng, config.lower_clothes_share)
+        placed.append(at)
+        clothes.append(draw_lower_clothes(rng, at, width, height) if dressed and at is not None else None)
+    boxes, table_cover = [], None
     if table is not None:
-        boxes, grain = draw_boxes(rng, width, height), draw_grain(rng)
+        boxes = draw_boxes(rng, width, height)
         table_cover = draw_cover(rng, *table.size, width, height)
     plain = draw_plain(rng, width, height) if chance(rng, config.plain_background_share) else None
     cover = draw_cover(rng, *background.size, width, height) if plain is None else None
@@ -153,7 +158,7 @@ def _plan_composite(plan: Plan, samples: MattingSamples, rng: Rng, people_rng: R
     look = draw_look(rng, light=light.camera)
     room = draw_look(rng, 0.6, light.room)
     plan.add("back look", *room)
-    for number, ((stored, _, _), at, dye) in enumerate(zip(people, placed, dyes, strict=True)):
+    for number, ((stored, _, _), at, dye, lower) in enumerate(zip(people, placed, dyes, clothes, strict=True)):
         own = draw_look(rng, 0.8, light.people)
         wall_colour = rng.uniform(0.5, 1.0) if chance(rng, config.wall_colour_share) else None
         kernel, area = None, ()
@@ -167,6 +172,8 @@ def _plan_composite(plan: Plan, samples: MattingSamples, rng: Rng, people_rng: R
         plan.add(f"look {number}", *own)
         if dye is not None:
             plan.add(f"dye {number}", *dye_numbers(dye, stored, map_))
+        if lower is not None:
+            plan.add(f"clothes {number}", *lower.seen_through(window.left, window.top, window.ratio).numbers)
         if wall_colour is not None:
             plan.add(f"wall colour {number}", wall_colour)
         if kernel is not None:
@@ -174,7 +181,6 @@ def _plan_composite(plan: Plan, samples: MattingSamples, rng: Rng, people_rng: R
             plan.kernels.setdefault(f"smear {number}", []).append(kernel)
     if table is not None and table_cover is not None:
         plan.add("box look", *room)
-        plan.add("grain", grain)
         plan.show("table", table, window.seen_through(table_cover))
     for number, box in enumerate(boxes):
         plan.add(f"box {number}", *box.seen_through(window.left, window.top, window.ratio).numbers)

@@ -163,6 +163,7 @@ class ResidentSamples:
             own = torch.zeros_like(alpha).index_copy_(0, rows, layer[:, 3:4] * layer[:, 4:])
             color = sent.change(color, f"dye {number}", filters.dye_pale_cloth)
             color = sent.change(color, f"look {number}", self._look)
+            color = sent.change(color, f"clothes {number}", filters.dress)
             if f"wall colour {number}" in sent.effects:
                 alike = sent.effects[f"wall colour {number}"]
                 some = (x.index_select(0, alike.rows) for x in (color, own, back))
@@ -184,13 +185,11 @@ class ResidentSamples:
         """Alpha and background of the pictures with boxes in front; see :mod:`train.data.in_front`."""
         if "table" not in sent.effects:
             return alpha, back
-        color, cover = torch.zeros_like(back), torch.zeros_like(alpha)
-        texture = self._layer(plan, sent, "table")[:, :3]
+        layers = torch.zeros((len(back), 7, *back.shape[2:]), device=self.device)
+        layers[:, 4:].index_copy_(0, sent.effects["table"].rows, self._layer(plan, sent, "table")[:, :3])
         for number in range(MOST_BOXES):
-            both = torch.cat([color, cover], dim=1)
-            color, cover = sent.change(both, f"box {number}", filters.paint_box).split([3, 1], dim=1)
-            if number == 0:
-                color = sent.change(color, "grain", lambda x, v: torch.lerp(x, texture, v[:, :, None, None]))
+            layers = sent.change(layers, f"box {number}", filters.paint_box)
+        color, cover, _ = layers.split([3, 1, 3], dim=1)
         color = sent.change(filters.quantize(color), "box look", self._look)
         return filters.put_before(cover, color, alpha, back)
 
