@@ -26,7 +26,7 @@ from realtime_matting.sinks.base import Kind, Sink
 
 _QUEUE_FRAMES = 2
 """Enough to ride out one slow frame on either side; at 1280x720 each costs 2.6 MiB."""
-_QUEUE_DRAFTS = 1
+_QUEUE_DRAFTS = 2
 
 
 class MatteLike(Protocol):

@@ -1,14 +1,8 @@
-"""Rectangles of pictures, and a picture that is enlarged in parts."""
+"""Rectangles of pictures."""
 
-import math
-from typing import NamedTuple, TypeVar
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
 
 Shape = tuple[int, ...]
-Value = TypeVar("Value", np.uint8, np.float32)
 
 
 class Rectangle(NamedTuple):
@@ -37,31 +31,3 @@ class Rectangle(NamedTuple):
     def slices(self) -> tuple[slice, slice]:
         """Index of this area in the picture."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
-
-
-def upsampled(plane: NDArray[Value], area: Rectangle, full: Shape) -> NDArray[Value]:
-    """Linear interpolation of one area, the same as if the whole plane had been resized.
-
-    Args:
-        plane: uint8 or float32 (h, w) or (h, w, C).
-        area: of the picture of shape `full`, which is no smaller than the plane.
-
-    Returns:
-        The pixels of `area`, of the plane's type; part of a larger array.
-    """
-    top, bottom, y, ratio_y = _reach(area.top, area.bottom, plane.shape[0], full[0])
-    left, right, x, ratio_x = _reach(area.left, area.right, plane.shape[1], full[1])
-    resized = cv2.resize(plane[top:bottom, left:right], None, fx=ratio_x, fy=ratio_y, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized[y : y + area.bottom - area.top, x : x + area.right - area.left], plane.dtype)
-
-
-def _reach(start: int, end: int, small: int, full: int) -> tuple[int, int, int, float]:
-    """Along one side: which pixels to enlarge to get from `start` to `end`, where these begin, and the ratio.
-
-    Pixels can be enlarged on their own from where both grids meet; beyond the last pixel wanted one more is looked at.
-    """
-    divisor = math.gcd(small, full)
-    unit, unit_full = small // divisor, full // divisor
-    first = max(0, ((2 * start + 1) * small - full) // (2 * full)) // unit
-    last = min(small, -(-((2 * end + 1) * small) // (2 * full)) + 1)
-    return first * unit, last, start - first * unit_full, full / small

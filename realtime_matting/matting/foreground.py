@@ -19,9 +19,9 @@ import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
+from realtime_matting.native import fuse_colours
 from realtime_matting.resampling import reduced
-from realtime_matting.runs import Runs
-from realtime_matting.tiles import Rectangle, upsampled
+from realtime_matting.tiles import Rectangle
 
 Alpha = NDArray[np.float32]
 Colours = NDArray[np.float32]
@@ -33,9 +33,6 @@ _SHORT_SIDE = 180
 _WIDE, _NARROW = 15, 3
 _REACH = 2 * (_WIDE // 2) + _NARROW + 2  # how far around a pixel of the small picture its means look
 _FAINT = np.float32(1e-4)  # where a box holds less foreground than this, F_b tends to the mean of the picture
-_ROWS = 120  # of the picture, for which the means are enlarged at once
-# Colours go on for two pixels beyond the soft ones: a video with half the colour resolution mixes neighbours.
-_NEIGHBOURS = np.ones((5, 5), np.uint8)
 
 
 def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None) -> Rgb:
@@ -48,7 +45,8 @@ def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None) -> Rgb:
 
     Returns:
         uint8 (H, W, 3), a new array: the estimate where 0 < α < 1 and where α = 0 within 2 pixels of that; everywhere
-        else, in particular wherever α = 1, exactly the picture.
+        else, in particular wherever α = 1, exactly the picture. (A video with half the colour resolution mixes
+        neighbours.)
 
     Raises:
         ValueError: picture and alpha differ in size.
@@ -56,34 +54,19 @@ def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None) -> Rgb:
     full = image.shape[:2]
     if alpha.shape != full:
         raise ValueError(f"the alpha {alpha.shape} must be of the picture's size {full}")
-    foreground = image.copy()
-    # Where alpha is 1 the estimate is the picture, exactly.
-    wanted = np.asarray(cv2.dilate(((alpha > 0) & (alpha < 1)).view(np.uint8), _NEIGHBOURS), np.uint8)
-    runs = Runs(wanted)
-    if not len(runs.places):
-        return foreground
-
+    soft = ((alpha > 0) & (alpha < 1)).view(np.uint8)
+    x, y, across, down = cv2.boundingRect(soft)
+    if not across:
+        return image.copy()
     reduction = 2 ** max(0, round(math.log2(min(full) / _SHORT_SIDE)))
     small = _divided(full, reduction)
-    # Interpolation looks one pixel around the soft ones.
-    x, y, across, down = cv2.boundingRect(wanted)
-    source = Rectangle(y, y + down, x, x + across).scaled(full, small).grown(_REACH + 1, _REACH + 1, small)
-    here = _even(source, small).slices()
+    # Colours go on for two pixels, and interpolation looks one further.
+    area = Rectangle(y, y + down, x, x + across).grown(2, 2, full)
+    here = _even(area.scaled(full, small).grown(_REACH + 1, _REACH + 1, small), small).slices()
     reducible = image if halved is None or halved.shape[0] < small[0] else halved
-    near_foreground, near_background = np.zeros((2, *small, 3), np.uint8)
-    near_foreground[here], near_background[here] = _means(
-        reduced(reducible, *small)[here], reduced(alpha, *small)[here]
-    )
-    for top, bottom, places in runs.bands(_ROWS):
-        area = Rectangle(top, bottom, 0, full[1])
-        nears, behinds = upsampled(near_foreground, area, full), upsampled(near_background, area, full)
-        band = slice(top, bottom)
-        for few in runs.portions(places):
-            pixels, share = runs.take(image[band], few), runs.take(alpha[band], few)
-            estimate = _fused(pixels, _three(share), runs.take(nears, few), runs.take(behinds, few))
-            cv2.copyTo(estimate, runs.take(wanted[band], few), pixels)
-            runs.put(foreground[band], few, pixels)
-    return foreground
+    near = np.zeros((2, *small, 3), np.float32)
+    near[(slice(None), *here)] = _means(reduced(reducible, *small)[here], reduced(alpha, *small)[here])
+    return fuse_colours(image, alpha, near)
 
 
 def _even(area: Rectangle, shape: tuple[int, int]) -> Rectangle:
@@ -92,18 +75,8 @@ def _even(area: Rectangle, shape: tuple[int, int]) -> Rectangle:
     return Rectangle(area.top - area.top % 2, min(bottom, shape[0]), area.left - area.left % 2, min(right, shape[1]))
 
 
-def _fused(image: Rgb, alpha: Colours, near_foreground: Rgb, near_background: Rgb) -> Rgb:
-    """F rounded, for an alpha repeated three times, as αI + (1 − α)(F_b + α(F_b − B_b)), which is the same."""
-    mixed = np.asarray(cv2.subtract(near_foreground, near_background, dtype=cv2.CV_32F), np.float32)
-    mixed *= alpha
-    mixed += near_foreground
-    rest = np.subtract(image, mixed, dtype=np.float32)
-    rest *= alpha
-    return np.asarray(cv2.add(rest, mixed, dtype=cv2.CV_8U), np.uint8)  # rounds to the nearest and saturates
-
-
-def _means(picture: Colours, alpha: Alpha) -> tuple[Rgb, Rgb]:
-    """F_b and B_b of the second pass, uint8 (h, w, 3): rounded, for they are enlarged in a third of the time."""
+def _means(picture: Colours, alpha: Alpha) -> tuple[Colours, Colours]:
+    """F_b and B_b of the second pass, float32 (h, w, 3)."""
     opposite = 1 - alpha
     weight_2, opposite_2 = alpha * alpha, opposite * opposite
     coarse = _divided(alpha.shape, 2)
@@ -127,7 +100,7 @@ def _means(picture: Colours, alpha: Alpha) -> tuple[Rgb, Rgb]:
     rest -= near_background
     faint = _FAINT * _box(picture, _NARROW)
 
-    def narrow(near: Colours, share: Alpha, share_2: Alpha) -> Rgb:
+    def narrow(near: Colours, share: Alpha, share_2: Alpha) -> Colours:
         colours = _three(share)
         colours *= rest
         colours += near
@@ -137,7 +110,7 @@ def _means(picture: Colours, alpha: Alpha) -> tuple[Rgb, Rgb]:
         sums += faint
         weight += _FAINT
         sums *= _three(np.divide(1, weight, out=weight))
-        return np.asarray(cv2.convertScaleAbs(sums), np.uint8)
+        return sums
 
     return narrow(near_foreground, alpha, weight_2), narrow(near_background, opposite, opposite_2)
 

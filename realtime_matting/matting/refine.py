@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime_matting.native import filter_soft
 from realtime_matting.resampling import shrunk
-from realtime_matting.runs import Runs
-from realtime_matting.tiles import Rectangle, upsampled
+from realtime_matting.tiles import Rectangle
 
 Alpha = NDArray[np.float32]
 Rgb = NDArray[np.uint8]
@@ -20,7 +20,6 @@ Planes = NDArray[np.float32]
 # for two channels as for three.
 _GUIDE = np.array([[0.299, 0.587, 0.114, 0], [0.5, 0, -0.5, 128], [0, 0, 0, 0]], np.float32)
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
-_ROWS = 120  # of the picture, for which the coefficients are enlarged at once
 
 
 def fast_guided_filter(
@@ -59,20 +58,7 @@ def fast_guided_filter(
         raise ValueError(f"guide_small {guide_small.shape[:2]} must be of the alpha's size {small}")
 
     alpha = np.asarray(cv2.resize(alpha_small, full[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-    runs = Runs(((alpha > 0) & (alpha < 1)).view(np.uint8))
-    if not len(runs.places):
-        return alpha
-    coefficients = _coefficients(guide_small, alpha_small, radius, eps)
-    for top, bottom, places in runs.bands(_ROWS):
-        # One plane after the other: OpenCV enlarges three apart in half the time of three together.
-        area = Rectangle(top, bottom, 0, full[1])
-        enlarged = [upsampled(plane, area, full) for plane in coefficients]
-        picture, band = guide[top:bottom], alpha[top:bottom]
-        for few in runs.portions(places):
-            filtered = _filtered(runs.take(picture, few), runs.take_planes(enlarged, few))
-            mixed = runs.take(band, few)
-            cv2.copyTo(filtered, ((mixed > 0) & (mixed < 1)).view(np.uint8), mixed)
-            runs.put(band, few, mixed)
+    filter_soft(alpha, guide, _coefficients(guide_small, alpha_small, radius, eps), _GUIDE[:2])
     return alpha
 
 
@@ -95,14 +81,6 @@ def at_picture_size(alpha: Alpha, picture: Rgb, *, small: Rgb | None = None) -> 
         alpha = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA), np.float32)
     guide = np.asarray(shrunk(picture if small is None else small, *alpha.shape), np.uint8)
     return fast_guided_filter(picture, alpha, guide_small=guide)
-
-
-def _filtered(guide: Rgb, coefficients: Planes) -> Alpha:
-    """The sum of coefficients · guide; the coefficients are changed."""
-    slope_y, slope_c, filtered = coefficients
-    for slope, level in zip((slope_y, slope_c), _levels(guide), strict=True):
-        filtered += np.multiply(slope, level, out=slope)
-    return np.asarray(np.clip(filtered, 0, 1, out=filtered), np.float32)
 
 
 def _levels(guide: Rgb) -> tuple[Planes, Planes]:

@@ -5,6 +5,7 @@ a thread of its own while the networks are busy: a sixth of what drafting a fram
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from realtime_matting.matting.motion import Motion, MotionEstimator, View
 from realtime_matting.matting.networks import Networks
 
 Bytes = NDArray[np.uint8]
+
+_AHEAD = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,10 @@ class Watcher:
 
 
 def seen_ahead(frames: Iterable[Frame], see: Callable[[Bytes], Seen]) -> Iterator[tuple[Frame, Seen]]:
-    """Frames with what is seen of them; the next one is taken and seen while this one is in use.
+    """Frames with what is seen of them; the next two are taken and seen while this one is in use.
+
+    Two, for where every second frame goes through no network, it is in use for a moment only, and the one after it
+    would have to be waited for.
 
     ``frames`` and ``see`` run in one thread that is not the caller's, and what they raise is raised here. To close this
     before the last frame waits for the frame that is being taken.
@@ -75,7 +81,7 @@ def seen_ahead(frames: Iterable[Frame], see: Callable[[Bytes], Seen]) -> Iterato
         return None if frame is None else (frame, see(frame.rgb))
 
     with ThreadPoolExecutor(1, thread_name_prefix="rtmatte motion") as worker:
-        coming = worker.submit(following)
-        while (found := coming.result()) is not None:
-            coming = worker.submit(following)
+        coming = deque(worker.submit(following) for _ in range(_AHEAD))
+        while (found := coming.popleft().result()) is not None:
+            coming.append(worker.submit(following))
             yield found

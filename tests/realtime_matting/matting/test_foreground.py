@@ -5,8 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from realtime_matting import runs
-from realtime_matting.matting import foreground as module
 from realtime_matting.matting.foreground import blur_fusion
 
 Alpha = NDArray[np.float32]
@@ -107,20 +105,6 @@ def test_the_boxes_scale_with_the_picture() -> None:
     reduced = cv2.resize(twice, (480, 360), interpolation=cv2.INTER_AREA).astype(np.float32)
     soft = (alpha > 0.1) & (alpha < 0.9)
     assert np.abs(reduced - blur_fusion(picture, alpha))[soft].mean() < 3
-
-
-@pytest.mark.parametrize(
-    ("shape", "levels"),
-    [((270, 480), 0), ((480, 270), 0), ((500, 625), 0), ((400, 514), 8)],  # 514 cannot be halved twice
-)
-def test_working_in_parts_gives_the_whole(shape: tuple[int, int], levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    alpha = strands(shape)
-    picture = composite(textured(shape, (90, 60, 45), 1), alpha, textured(shape, (40, 200, 60), 2))
-    monkeypatch.setattr(module, "_ROWS", 32)
-    in_parts = blur_fusion(picture, alpha)
-    monkeypatch.setattr(module, "_ROWS", 10_000)
-    monkeypatch.setattr(runs, "_MOST", 10_000_000)
-    assert np.abs(in_parts.astype(int) - blur_fusion(picture, alpha)).max() <= levels
 
 
 @pytest.mark.parametrize("value", [0, 1])

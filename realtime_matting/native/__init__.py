@@ -1,0 +1,115 @@
+"""The compiled part: what is done at the size of the frame, in C (``kernels.c``), without Python's lock.
+
+It is compiled when rtmatte is installed (``setup.py``), by a compiler that pip brings along. In NumPy and OpenCV the
+same takes more than twice as long, and holds the lock for much of it.
+"""
+
+import ctypes
+import functools
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime_matting.errors import MattingError
+
+Alpha = NDArray[np.float32]
+Rgb = NDArray[np.uint8]
+
+_PLANE = ctypes.c_void_p
+_SIZE = ctypes.c_int
+_ARGUMENTS: dict[str, tuple[type[ctypes.c_void_p] | type[ctypes.c_int], ...]] = {
+    "filter_soft": (_PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE),
+    "fuse_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE),
+    "over": (_PLANE, _PLANE, _PLANE, _PLANE, _SIZE, _SIZE),
+}
+
+
+def library_name() -> str:
+    """The compiled file's name on this system, beside this one."""
+    return "_kernels" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+
+
+def filter_soft(alpha: Alpha, picture: Rgb, coefficients: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+    """α = a_Y·Y + a_C·C + b, kept within [0, 1], where 0 < α < 1; all other pixels stay.
+
+    Args:
+        alpha: float32 (H, W), contiguous, changed in place.
+        picture: uint8 (H, W, 3).
+        coefficients: float32 (3, h, w), h ≤ H, w ≤ W: a_Y, a_C and b, enlarged by linear interpolation.
+        weights: float32 (2, 4), what makes Y and C of red, green, blue and 1.
+    """
+    picture, coefficients, weights = _bytes(picture), _floats(coefficients), _floats(weights)
+    _require(alpha.flags.c_contiguous and alpha.dtype == np.float32 and picture.shape == (*alpha.shape, 3))
+    _require(coefficients.ndim == 3 and coefficients.shape[0] == 3 and weights.shape == (2, 4))
+    _call("filter_soft", alpha, picture, *alpha.shape, coefficients, *coefficients.shape[1:], weights)
+
+
+def fuse_colours(picture: Rgb, alpha: Alpha, near: NDArray[np.float32]) -> Rgb:
+    """F = αI + (1 − α)(F_b + α(F_b − B_b)) where 0 < α < 1 and within two pixels of that; else the picture.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        alpha: float32 (H, W) in [0, 1].
+        near: float32 (2, h, w, 3), h ≤ H, w ≤ W: F_b and B_b in [0, 255], enlarged by linear interpolation.
+
+    Returns:
+        uint8 (H, W, 3), new, rounded to the nearest.
+    """
+    picture, alpha, near = _bytes(picture), _floats(alpha), _floats(near)
+    _require(picture.shape == (*alpha.shape, 3) and near.ndim == 4 and near.shape[::3] == (2, 3))
+    out = np.empty_like(picture)
+    _call("fuse_colours", out, picture, alpha, *alpha.shape, near, *near.shape[1:3])
+    return out
+
+
+def over(foreground: Rgb, alpha: Alpha, background: Rgb, out: Rgb) -> None:
+    """B + α(F − B), rounded to the nearest; all uint8 (H, W, 3), ``alpha`` float32 (H, W) in [0, 1].
+
+    ``out`` is contiguous; it may be the background.
+    """
+    foreground, background, alpha = _bytes(foreground), _bytes(background), _floats(alpha)
+    _require(out.flags.c_contiguous and out.dtype == np.uint8)
+    _require(foreground.shape == background.shape == out.shape == (*alpha.shape, 3))
+    _call("over", out, foreground, alpha, background, *alpha.shape)
+
+
+def _bytes(array: Rgb) -> Rgb:
+    return np.ascontiguousarray(array, np.uint8)
+
+
+def _floats(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise ValueError("an array of another size or type than is described")
+
+
+def _call(name: str, *arguments: NDArray[np.uint8] | NDArray[np.float32] | int) -> None:
+    values = [each.ctypes.data if isinstance(each, np.ndarray) else each for each in arguments]
+    if not _kernel(name)(*values):
+        raise MemoryError(name)
+
+
+@functools.cache
+def _kernel(name: str) -> "ctypes._NamedFuncPointer":
+    library = _library()
+    level = library.processor_level()
+    kernel: ctypes._NamedFuncPointer = getattr(library, f"{name}_v{level}")
+    kernel.argtypes = _ARGUMENTS[name]
+    return kernel
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    path = Path(__file__).with_name(library_name())
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise MattingError(
+            f"{path.name}, the compiled part of rtmatte, is not there or does not fit this system; it is made by "
+            "installing: pip install . (or pip install -e .) in a copy of the repository"
+        ) from error

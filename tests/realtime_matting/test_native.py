@@ -1,0 +1,142 @@
+"""The compiled kernels against the same in NumPy and OpenCV."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from realtime_matting import native
+from realtime_matting.errors import MattingError
+
+sides = st.integers(1, 70)
+shapes = st.tuples(sides, sides)
+LEVELS = range(2, native._library().processor_level() + 1)
+
+
+@pytest.fixture(params=LEVELS, autouse=True)
+def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every level that this processor can run."""
+
+    class Limited:
+        def __getattr__(self, name: str) -> object:
+            return (lambda: request.param) if name == "processor_level" else getattr(library, name)
+
+    library = native._library()
+    native._kernel.cache_clear()
+    monkeypatch.setattr(native, "_library", Limited)
+    yield
+    native._kernel.cache_clear()
+
+
+def drawn(shape: tuple[int, int], seed: int) -> tuple[np.random.Generator, NDArray[np.float32]]:
+    """Random numbers, and an alpha with opaque, empty and soft parts."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.uniform(-0.7, 1.7, (max(1, shape[0] // 9), max(1, shape[1] // 9))).astype(np.float32)
+    return rng, np.clip(cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC), 0, 1).reshape(shape)
+
+
+def enlarged(plane: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32).reshape(
+        *shape, *plane.shape[2:]
+    )
+
+
+seeded = settings(deadline=None, max_examples=60)
+
+
+@seeded
+@given(shape=shapes, small=st.tuples(st.floats(0.05, 1), st.floats(0.05, 1)), seed=st.integers(0, 999))
+def test_soft_pixels_become_the_linear_function_of_their_colour(
+    shape: tuple[int, int], small: tuple[float, float], seed: int
+) -> None:
+    rng, alpha = drawn(shape, seed)
+    size = [max(1, round(side * share)) for side, share in zip(shape, small, strict=True)]
+    picture = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    coefficients = rng.normal(0, 0.004, (3, *size)).astype(np.float32)
+    weights = rng.random((2, 4), np.float32)
+    levels = picture.astype(np.float32) @ weights[:, :3].T + weights[:, 3]
+    a, c, rest = (enlarged(plane, shape) for plane in coefficients)
+    expected = np.where((alpha > 0) & (alpha < 1), np.clip(a * levels[..., 0] + c * levels[..., 1] + rest, 0, 1), alpha)
+    native.filter_soft(alpha, picture, coefficients, weights)
+    np.testing.assert_allclose(alpha, expected, atol=2e-4)
+
+
+@seeded
+@given(shape=shapes, small=st.tuples(st.floats(0.05, 1), st.floats(0.05, 1)), seed=st.integers(0, 999))
+def test_colours_are_fused_in_soft_pixels_and_two_pixels_around(
+    shape: tuple[int, int], small: tuple[float, float], seed: int
+) -> None:
+    rng, alpha = drawn(shape, seed)
+    size = [max(1, round(side * share)) for side, share in zip(shape, small, strict=True)]
+    picture = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    near = rng.uniform(0, 255, (2, *size, 3)).astype(np.float32)
+    front, back = (enlarged(plane, shape) for plane in near)
+    share = alpha[..., None]
+    estimate = share * picture + (1 - share) * (front + share * (front - back))
+    soft = ((alpha > 0) & (alpha < 1)).astype(np.uint8)
+    wanted = cv2.dilate(soft, np.ones((5, 5), np.uint8)).reshape(shape) > 0
+    fused = native.fuse_colours(picture, alpha, near)
+    np.testing.assert_array_equal(fused[~wanted], picture[~wanted])
+    assert (np.abs(fused - np.clip(estimate, 0, 255))[wanted] <= 0.51).all()
+
+
+@seeded
+@given(shape=shapes, seed=st.integers(0, 999), in_place=st.booleans())
+def test_over_rounds_to_the_nearest_and_keeps_what_is_known(shape: tuple[int, int], seed: int, in_place: bool) -> None:
+    rng, alpha = drawn(shape, seed)
+    front, back = rng.integers(0, 256, (2, *shape, 3), dtype=np.uint8)
+    expected = alpha[..., None] * front + (1 - alpha[..., None]) * back
+    out = back.copy() if in_place else np.empty_like(front)
+    native.over(front, alpha, out if in_place else back, out)
+    assert (np.abs(out - expected) <= 0.501).all()
+    np.testing.assert_array_equal(out[alpha == 1], front[alpha == 1])
+    np.testing.assert_array_equal(out[alpha == 0], back[alpha == 0])
+
+
+def test_parts_of_larger_pictures_are_taken_as_they_are_seen() -> None:
+    rng, alpha = drawn((20, 40), 3)
+    large = rng.integers(0, 256, (30, 60, 3), dtype=np.uint8)
+    back, front, out = large[5:25, 10:50], large[::-1][:20, :40], np.empty((20, 40, 3), np.uint8)
+    native.over(front, alpha, back, out)
+    expected = np.empty_like(out)
+    native.over(front.copy(), alpha, back.copy(), expected)
+    np.testing.assert_array_equal(out, expected)
+
+
+Call = Callable[[], object]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: native.filter_soft(np.zeros((4, 5), np.float64), _rgb(4, 5), _zeros(3, 2, 2), _zeros(2, 4)),  # type: ignore[arg-type]
+        lambda: native.filter_soft(_zeros(4, 5), _rgb(4, 6), _zeros(3, 2, 2), _zeros(2, 4)),
+        lambda: native.filter_soft(_zeros(4, 5), _rgb(4, 5), _zeros(2, 2, 2), _zeros(2, 4)),
+        lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 6), _zeros(2, 2, 2, 3)),
+        lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 5), _zeros(2, 2, 3)),
+        lambda: native.over(_rgb(4, 5), _zeros(4, 5), _rgb(5, 5), _rgb(4, 5)),
+        lambda: native.over(_rgb(4, 5), _zeros(4, 5), _rgb(4, 5), _rgb(4, 10)[:, ::2]),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(call: Call) -> None:
+    with pytest.raises(ValueError, match="another size or type"):
+        call()
+
+
+def _rgb(height: int, width: int) -> NDArray[np.uint8]:
+    return np.zeros((height, width, 3), np.uint8)
+
+
+def _zeros(*shape: int) -> NDArray[np.float32]:
+    return np.zeros(shape, np.float32)
+
+
+def test_a_copy_of_the_source_alone_says_that_it_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(native, "library_name", lambda: "_absent.so")
+    with pytest.raises(MattingError, match="pip install"):
+        native._library.__wrapped__()
