@@ -43,9 +43,11 @@ class Compile(build_ext):
         compiler = [sys.executable, "-m", "ziglang", "cc", "-target", system]
         objects = []
         for name, processor in levels.items():
-            objects.append(str(scratch / f"kernels_{name}.o"))
-            source = [str(NATIVE / "kernels.c"), f"-DLEVEL={name}", f"-mcpu={processor}", "-c", "-o", objects[-1]]
-            subprocess.run([*compiler, *FLAGS, *source], check=True)
+            for source in sorted(NATIVE.glob("*.c")):
+                if source.stem != "dispatch":
+                    objects.append(str(scratch / f"{source.stem}_{name}.o"))
+                    how = (f"-DLEVEL={name}", f"-mcpu={processor}", "-c", str(source), "-o", objects[-1])
+                    subprocess.run([*compiler, *FLAGS, *how], check=True)
         subprocess.run(
             [
                 *compiler,

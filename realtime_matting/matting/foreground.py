@@ -16,11 +16,10 @@ import math
 
 import cv2
 import numpy as np
-from cv2.typing import MatLike
 from numpy.typing import NDArray
 
-from realtime_matting.native import fuse_colours
-from realtime_matting.resampling import reduced
+from realtime_matting.native import fuse_colours, near_colours
+from realtime_matting.resampling import reduced, shrunk
 from realtime_matting.tiles import Rectangle
 
 Alpha = NDArray[np.float32]
@@ -32,7 +31,7 @@ Rgb = NDArray[np.uint8]
 _SHORT_SIDE = 180
 _WIDE, _NARROW = 15, 3
 _REACH = 2 * (_WIDE // 2) + _NARROW + 2  # how far around a pixel of the small picture its means look
-_FAINT = np.float32(1e-4)  # where a box holds less foreground than this, F_b tends to the mean of the picture
+_FAINT = 1e-4  # where a box holds less foreground than this, F_b tends to the mean of the picture
 
 
 def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None) -> Rgb:
@@ -64,8 +63,14 @@ def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None) -> Rgb:
     area = Rectangle(y, y + down, x, x + across).grown(2, 2, full)
     here = _even(area.scaled(full, small).grown(_REACH + 1, _REACH + 1, small), small).slices()
     reducible = image if halved is None or halved.shape[0] < small[0] else halved
-    near = np.zeros((2, *small, 3), np.float32)
-    near[(slice(None), *here)] = _means(reduced(reducible, *small)[here], reduced(alpha, *small)[here])
+    near = np.zeros((2, 3, *small), np.float32)
+    near[(..., *here)] = near_colours(
+        np.asarray(shrunk(reducible, *small), np.uint8)[here],
+        reduced(alpha, *small)[here],
+        wide=_WIDE // 2,
+        narrow=_NARROW // 2,
+        faint=_FAINT,
+    )
     return fuse_colours(image, alpha, near)
 
 
@@ -75,55 +80,5 @@ def _even(area: Rectangle, shape: tuple[int, int]) -> Rectangle:
     return Rectangle(area.top - area.top % 2, min(bottom, shape[0]), area.left - area.left % 2, min(right, shape[1]))
 
 
-def _means(picture: Colours, alpha: Alpha) -> tuple[Colours, Colours]:
-    """F_b and B_b of the second pass, float32 (h, w, 3)."""
-    opposite = 1 - alpha
-    weight_2, opposite_2 = alpha * alpha, opposite * opposite
-    coarse = _divided(alpha.shape, 2)
-    # With a fourth channel of ones, which becomes the sum of the weights.
-    with_one = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA), np.float32)
-    faint = _FAINT * _box(reduced(with_one, *coarse), _WIDE)
-
-    def wide(weight_4: Alpha) -> Colours:
-        weights = np.asarray(cv2.merge([weight_4] * 4), np.float32)
-        weights *= with_one
-        sums = _box(reduced(weights, *coarse), _WIDE)
-        sums += faint
-        mean = np.asarray(cv2.cvtColor(sums, cv2.COLOR_RGBA2RGB), np.float32)
-        mean *= _three(np.reciprocal(np.asarray(cv2.extractChannel(sums, 3), np.float32)))
-        return np.asarray(cv2.resize(mean, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-
-    near_foreground, near_background = wide(weight_2 * weight_2), wide(opposite_2 * opposite_2)
-    rest = near_background - near_foreground
-    rest *= _three(alpha)
-    rest += picture
-    rest -= near_background
-    faint = _FAINT * _box(picture, _NARROW)
-
-    def narrow(near: Colours, share: Alpha, share_2: Alpha) -> Colours:
-        colours = _three(share)
-        colours *= rest
-        colours += near
-        np.clip(colours, 0, 255, out=colours)
-        colours *= _three(share_2)
-        sums, weight = _box(colours, _NARROW), _box(share_2, _NARROW)
-        sums += faint
-        weight += _FAINT
-        sums *= _three(np.divide(1, weight, out=weight))
-        return sums
-
-    return narrow(near_foreground, alpha, weight_2), narrow(near_background, opposite, opposite_2)
-
-
-def _box(plane: MatLike, side: int) -> Colours:
-    """Means of side × side pixels."""
-    return np.asarray(cv2.blur(plane, (side, side), borderType=cv2.BORDER_REPLICATE), np.float32)
-
-
 def _divided(shape: tuple[int, ...], divisor: int) -> tuple[int, int]:
     return max(1, round(shape[0] / divisor)), max(1, round(shape[1] / divisor))
-
-
-def _three(plane: Alpha) -> Colours:
-    """(h, w) to (h, w, 3)."""
-    return np.asarray(cv2.cvtColor(plane, cv2.COLOR_GRAY2RGB), np.float32)

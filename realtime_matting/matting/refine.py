@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime_matting.native import filter_soft
+from realtime_matting.native import coefficients, filter_soft
 from realtime_matting.resampling import shrunk
 from realtime_matting.tiles import Rectangle
 
@@ -16,9 +16,8 @@ Alpha = NDArray[np.float32]
 Rgb = NDArray[np.uint8]
 Planes = NDArray[np.float32]
 
-# The guide: luminance (ITU-R BT.601), half of red − blue around 128, and nothing, for OpenCV takes ten times as long
-# for two channels as for three.
-_GUIDE = np.array([[0.299, 0.587, 0.114, 0], [0.5, 0, -0.5, 128], [0, 0, 0, 0]], np.float32)
+# The guide: luminance (ITU-R BT.601), and half of red − blue around 128.
+_GUIDE = np.array([[0.299, 0.587, 0.114, 0], [0.5, 0, -0.5, 128]], np.float32)
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
@@ -58,7 +57,7 @@ def fast_guided_filter(
         raise ValueError(f"guide_small {guide_small.shape[:2]} must be of the alpha's size {small}")
 
     alpha = np.asarray(cv2.resize(alpha_small, full[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-    filter_soft(alpha, guide, _coefficients(guide_small, alpha_small, radius, eps), _GUIDE[:2])
+    filter_soft(alpha, guide, _coefficients(guide_small, alpha_small, radius, eps), _GUIDE)
     return alpha
 
 
@@ -83,12 +82,6 @@ def at_picture_size(alpha: Alpha, picture: Rgb, *, small: Rgb | None = None) -> 
     return fast_guided_filter(picture, alpha, guide_small=guide)
 
 
-def _levels(guide: Rgb) -> tuple[Planes, Planes]:
-    """The two guide planes, float32, in whole levels."""
-    y, c, _ = cv2.split(cv2.transform(guide, _GUIDE))
-    return np.asarray(y, np.float32), np.asarray(c, np.float32)
-
-
 def _unknown(alpha: Alpha) -> NDArray[np.uint8]:
     """Not 0 where alpha or one of its 8 neighbours is between 0 and 1, or where 0 meets 1."""
     above_zero = cv2.dilate((alpha > 0).view(np.uint8), _NEIGHBOURS)
@@ -109,47 +102,7 @@ def _coefficients(guide: Rgb, alpha: Alpha, radius: int, eps: float) -> Planes:
     # There are two box filters in a row.
     area = Rectangle(y, y + down, x, x + across).grown(2 * radius, 2 * radius, half)
     here = area.slices()
-    planes = np.stack(_with_products(*_levels(guide[here]), alpha[here]))
     whole = np.zeros((3, *half), np.float32)
-    for target, solved in zip(whole, _solved(planes, radius, eps), strict=True):
-        target[here] = _mean(solved, radius)
+    smoothness = eps * 255**2
+    whole[(slice(None), *here)] = coefficients(guide[here], alpha[here], _GUIDE, radius=radius, smoothness=smoothness)
     return whole
-
-
-def _with_products(y: Planes, c: Planes, alpha: Alpha) -> tuple[Planes, ...]:
-    return y, c, alpha, y * y, c * y, alpha * y, c * c, alpha * c
-
-
-def _solved(planes: Planes, radius: int, eps: float) -> tuple[Planes, Planes, Planes]:
-    """Two slopes and the offset of each window: float32 (h, w) each.
-
-    Each window solves (Σ + εE)·a = cov(I, α), b = mean(α) − a·mean(I) (He et al. 2013, TPAMI, section 3.4, colour
-    guide), here for the two planes y, luminance, and c, half of red − blue.
-
-    Args:
-        planes: float32 (8, h, w): means of y, c, alpha, yy, yc, y·alpha, cc, c·alpha.
-    """
-    means = np.stack([_mean(plane, radius) for plane in planes])
-    scratch = planes[:3]
-    means[3:6] -= np.multiply(means[:3], means[0], out=scratch)
-    means[6:] -= np.multiply(means[1:3], means[1], out=scratch[:2])
-    mean_y, mean_c, offset, yy, yc, slope_y, cc, slope_c = means
-    scratch = scratch[0]
-    smoothness = np.float32(eps * 255**2)
-    yy += smoothness
-    cc += smoothness / 4  # of half the difference
-
-    ratio = yc / yy
-    slope_c -= np.multiply(ratio, slope_y, out=scratch)
-    cc -= np.multiply(ratio, yc, out=scratch)
-    slope_c /= cc
-    slope_y -= np.multiply(yc, slope_c, out=scratch)
-    slope_y /= yy
-    offset -= np.multiply(slope_y, mean_y, out=scratch)
-    offset -= np.multiply(slope_c, mean_c, out=scratch)
-    return slope_y, slope_c, offset
-
-
-def _mean(planes: Planes, radius: int) -> Planes:
-    side = 2 * radius + 1
-    return np.asarray(cv2.blur(planes, (side, side), borderType=cv2.BORDER_REPLICATE), np.float32)

@@ -1,4 +1,4 @@
-"""The compiled part: what is done at the size of the frame, in C (``kernels.c``), without Python's lock.
+"""The compiled part: what is done at the size of the frame, in C, without Python's lock.
 
 It is compiled when rtmatte is installed (``setup.py``), by a compiler that pip brings along. In NumPy and OpenCV the
 same takes more than twice as long, and holds the lock for much of it.
@@ -15,12 +15,16 @@ from numpy.typing import NDArray
 from realtime_matting.errors import MattingError
 
 Alpha = NDArray[np.float32]
+Floats = NDArray[np.float32]
 Rgb = NDArray[np.uint8]
 
 _PLANE = ctypes.c_void_p
 _SIZE = ctypes.c_int
-_ARGUMENTS: dict[str, tuple[type[ctypes.c_void_p] | type[ctypes.c_int], ...]] = {
+_NUMBER = ctypes.c_float
+_ARGUMENTS: dict[str, tuple[type[ctypes.c_void_p] | type[ctypes.c_int] | type[ctypes.c_float], ...]] = {
+    "coefficients": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _NUMBER),
     "filter_soft": (_PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE),
+    "near_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE, _NUMBER),
     "fuse_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE),
     "over": (_PLANE, _PLANE, _PLANE, _PLANE, _SIZE, _SIZE),
 }
@@ -31,14 +35,34 @@ def library_name() -> str:
     return "_kernels" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
 
-def filter_soft(alpha: Alpha, picture: Rgb, coefficients: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
-    """α = a_Y·Y + a_C·C + b, kept within [0, 1], where 0 < α < 1; all other pixels stay.
+def coefficients(guide: Rgb, alpha: Alpha, weights: Floats, *, radius: int, smoothness: float) -> Floats:
+    """What Y and C are multiplied by, and the offset, that give alpha in the windows around a pixel; their means.
+
+    Args:
+        guide: uint8 (h, w, 3).
+        alpha: float32 (h, w) in [0, 1].
+        weights: float32 (2, 4), what makes Y and C of red, green, blue and 1.
+        radius: of the windows, in pixels.
+        smoothness: ε, as variance of Y in levels; a fourth of it for C.
+
+    Returns:
+        float32 (3, h, w).
+    """
+    guide, alpha, weights = _bytes(guide), _floats(alpha), _floats(weights)
+    _require(guide.shape == (*alpha.shape, 3) and weights.shape == (2, 4) and radius >= 0)
+    out = np.empty((3, *alpha.shape), np.float32)
+    _call("coefficients", out, guide, alpha, *alpha.shape, weights, radius, smoothness)
+    return out
+
+
+def filter_soft(alpha: Alpha, picture: Rgb, coefficients: Floats, weights: Floats) -> None:
+    """a_Y·Y + a_C·C + b, kept within [0, 1], where 0 < α < 1; all other pixels stay.
 
     Args:
         alpha: float32 (H, W), contiguous, changed in place.
         picture: uint8 (H, W, 3).
-        coefficients: float32 (3, h, w), h ≤ H, w ≤ W: a_Y, a_C and b, enlarged by linear interpolation.
-        weights: float32 (2, 4), what makes Y and C of red, green, blue and 1.
+        coefficients: float32 (3, h, w) of `coefficients`, h ≤ H, w ≤ W, enlarged by linear interpolation.
+        weights: as there.
     """
     picture, coefficients, weights = _bytes(picture), _floats(coefficients), _floats(weights)
     _require(alpha.flags.c_contiguous and alpha.dtype == np.float32 and picture.shape == (*alpha.shape, 3))
@@ -46,21 +70,40 @@ def filter_soft(alpha: Alpha, picture: Rgb, coefficients: NDArray[np.float32], w
     _call("filter_soft", alpha, picture, *alpha.shape, coefficients, *coefficients.shape[1:], weights)
 
 
-def fuse_colours(picture: Rgb, alpha: Alpha, near: NDArray[np.float32]) -> Rgb:
+def near_colours(picture: Rgb, alpha: Alpha, *, wide: int, narrow: int, faint: float) -> Floats:
+    """The colours of foreground and background near each pixel, F_b and B_b of blur fusion's second pass.
+
+    Args:
+        picture: uint8 (h, w, 3).
+        alpha: float32 (h, w) in [0, 1].
+        wide: radius of the first pass' windows, in pixels of a picture of half the size; ``narrow``: of the second's.
+        faint: where a window holds less than this share of foreground, F_b tends to the mean of the picture.
+
+    Returns:
+        float32 (2, 3, h, w) in [0, 255].
+    """
+    picture, alpha = _bytes(picture), _floats(alpha)
+    _require(picture.shape == (*alpha.shape, 3) and wide >= 0 and narrow >= 0)
+    out = np.empty((2, 3, *alpha.shape), np.float32)
+    _call("near_colours", out, picture, alpha, *alpha.shape, wide, narrow, faint)
+    return out
+
+
+def fuse_colours(picture: Rgb, alpha: Alpha, near: Floats) -> Rgb:
     """F = αI + (1 − α)(F_b + α(F_b − B_b)) where 0 < α < 1 and within two pixels of that; else the picture.
 
     Args:
         picture: uint8 (H, W, 3).
         alpha: float32 (H, W) in [0, 1].
-        near: float32 (2, h, w, 3), h ≤ H, w ≤ W: F_b and B_b in [0, 255], enlarged by linear interpolation.
+        near: float32 (2, 3, h, w), h ≤ H, w ≤ W: F_b and B_b in [0, 255], enlarged by linear interpolation.
 
     Returns:
         uint8 (H, W, 3), new, rounded to the nearest.
     """
     picture, alpha, near = _bytes(picture), _floats(alpha), _floats(near)
-    _require(picture.shape == (*alpha.shape, 3) and near.ndim == 4 and near.shape[::3] == (2, 3))
+    _require(picture.shape == (*alpha.shape, 3) and near.ndim == 4 and near.shape[:2] == (2, 3))
     out = np.empty_like(picture)
-    _call("fuse_colours", out, picture, alpha, *alpha.shape, near, *near.shape[1:3])
+    _call("fuse_colours", out, picture, alpha, *alpha.shape, near, *near.shape[2:])
     return out
 
 
@@ -79,7 +122,7 @@ def _bytes(array: Rgb) -> Rgb:
     return np.ascontiguousarray(array, np.uint8)
 
 
-def _floats(array: NDArray[np.float32]) -> NDArray[np.float32]:
+def _floats(array: Floats) -> Floats:
     return np.ascontiguousarray(array, np.float32)
 
 
@@ -88,7 +131,7 @@ def _require(holds: bool) -> None:
         raise ValueError("an array of another size or type than is described")
 
 
-def _call(name: str, *arguments: NDArray[np.uint8] | NDArray[np.float32] | int) -> None:
+def _call(name: str, *arguments: Rgb | Floats | int | float) -> None:
     values = [each.ctypes.data if isinstance(each, np.ndarray) else each for each in arguments]
     if not _kernel(name)(*values):
         raise MemoryError(name)

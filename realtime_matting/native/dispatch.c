@@ -1,10 +1,6 @@
 /* Which of the compiled levels this processor can run: 3 for x86-64-v3 (AVX2, FMA, BMI), else 2. */
 
-#if defined(_WIN32)
-#define EXPORTED __declspec(dllexport)
-#else
-#define EXPORTED __attribute__((visibility("default")))
-#endif
+#include "kernels.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>

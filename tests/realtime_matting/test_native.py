@@ -65,6 +65,64 @@ def test_soft_pixels_become_the_linear_function_of_their_colour(
     np.testing.assert_allclose(alpha, expected, atol=2e-4)
 
 
+def box(plane: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
+    side = 2 * radius + 1
+    return cv2.blur(plane, (side, side), borderType=cv2.BORDER_REPLICATE).reshape(plane.shape)
+
+
+@seeded
+@given(shape=shapes, radius=st.integers(0, 4), smoothness=st.floats(1, 500), seed=st.integers(0, 999))
+def test_coefficients_solve_every_window(shape: tuple[int, int], radius: int, smoothness: float, seed: int) -> None:
+    rng, alpha = drawn(shape, seed)
+    guide = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    weights = np.array([[0.3, 0.6, 0.1, 0], [0.5, 0, -0.5, 128]], np.float32)
+    y, c = np.moveaxis(guide.astype(np.float64) @ weights[:, :3].T + weights[:, 3], 2, 0)
+    a = alpha.astype(np.float64)
+    mean = {name: box(plane, radius) for name, plane in {"y": y, "c": c, "a": a}.items()}
+    yy, cc = box(y * y, radius) - mean["y"] ** 2 + smoothness, box(c * c, radius) - mean["c"] ** 2 + smoothness / 4
+    yc, ya, ca = (box(p * q, radius) - box(p, radius) * box(q, radius) for p, q in ((y, c), (y, a), (c, a)))
+    slopes = np.linalg.solve(
+        np.moveaxis(np.array([[yy, yc], [yc, cc]]), (0, 1), (2, 3)), np.stack([ya, ca], axis=2)[..., None]
+    )[..., 0]
+    slope_y, slope_c = slopes[..., 0], slopes[..., 1]
+    offset = mean["a"] - slope_y * mean["y"] - slope_c * mean["c"]
+    expected = np.stack([box(np.ascontiguousarray(plane), radius) for plane in (slope_y, slope_c, offset)])
+    found = native.coefficients(guide, alpha, weights, radius=radius, smoothness=smoothness)
+    # Where 0.01 of a level's variance is lost to rounding, a slope may be off by a hundredth of itself.
+    np.testing.assert_allclose(found[:2], expected[:2], atol=2e-4, rtol=2e-2)
+    level = np.stack([y, c, np.ones_like(y)])
+    np.testing.assert_allclose((found * level).sum(0), (expected * level).sum(0), atol=0.03)
+
+
+@seeded
+@given(height=st.integers(1, 30), width=st.integers(1, 35), seed=st.integers(0, 999))
+def test_colours_near_a_pixel_are_weighted_means_in_two_passes(height: int, width: int, seed: int) -> None:
+    shape, faint = (2 * height, 2 * width), 1e-4
+    rng, alpha = drawn(shape, seed)
+    picture = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    image, share = picture.astype(np.float64), alpha.astype(np.float64)[..., None]
+
+    def halved(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+        return plane.reshape(height, 2, width, 2, -1).mean((1, 3))
+
+    def means(colours: NDArray[np.float64], weight: NDArray[np.float64], all_: NDArray[np.float64], radius: int):  # type: ignore[no-untyped-def]
+        sums = np.stack([box(np.ascontiguousarray(colours[..., i]), radius) for i in range(3)], axis=2)
+        mean = np.stack([box(np.ascontiguousarray(all_[..., i]), radius) for i in range(3)], axis=2)
+        return (sums + faint * mean) / (box(np.ascontiguousarray(weight[..., 0]), radius) + faint)[..., None]
+
+    coarse = [means(halved(w**4 * image), halved(w**4), halved(image), 7) for w in (share, 1 - share)]
+    front, back = (
+        cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(image.shape) for plane in coarse
+    )
+    rest = image - share * front - (1 - share) * back
+    expected = [
+        means(w**2 * np.clip(near + w * rest, 0, 255), w**2, image, 1)
+        for near, w in ((front, share), (back, 1 - share))
+    ]
+    found = native.near_colours(picture, alpha, wide=7, narrow=1, faint=faint)
+    np.testing.assert_allclose(found, np.moveaxis(np.stack(expected), 3, 1), atol=0.2)
+
+
 @seeded
 @given(shape=shapes, small=st.tuples(st.floats(0.05, 1), st.floats(0.05, 1)), seed=st.integers(0, 999))
 def test_colours_are_fused_in_soft_pixels_and_two_pixels_around(
@@ -73,8 +131,8 @@ def test_colours_are_fused_in_soft_pixels_and_two_pixels_around(
     rng, alpha = drawn(shape, seed)
     size = [max(1, round(side * share)) for side, share in zip(shape, small, strict=True)]
     picture = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
-    near = rng.uniform(0, 255, (2, *size, 3)).astype(np.float32)
-    front, back = (enlarged(plane, shape) for plane in near)
+    near = rng.uniform(0, 255, (2, 3, *size)).astype(np.float32)
+    front, back = (np.stack([enlarged(plane, shape) for plane in planes], axis=2) for planes in near)
     share = alpha[..., None]
     estimate = share * picture + (1 - share) * (front + share * (front - back))
     soft = ((alpha > 0) & (alpha < 1)).astype(np.uint8)
@@ -116,8 +174,10 @@ Call = Callable[[], object]
         lambda: native.filter_soft(np.zeros((4, 5), np.float64), _rgb(4, 5), _zeros(3, 2, 2), _zeros(2, 4)),  # type: ignore[arg-type]
         lambda: native.filter_soft(_zeros(4, 5), _rgb(4, 6), _zeros(3, 2, 2), _zeros(2, 4)),
         lambda: native.filter_soft(_zeros(4, 5), _rgb(4, 5), _zeros(2, 2, 2), _zeros(2, 4)),
-        lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 6), _zeros(2, 2, 2, 3)),
-        lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 5), _zeros(2, 2, 3)),
+        lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 6), _zeros(2, 3, 2, 2)),
+        lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 5), _zeros(3, 2, 2)),
+        lambda: native.coefficients(_rgb(4, 5), _zeros(4, 6), _zeros(2, 4), radius=2, smoothness=1.0),
+        lambda: native.near_colours(_rgb(4, 5), _zeros(5, 5), wide=7, narrow=1, faint=1e-4),
         lambda: native.over(_rgb(4, 5), _zeros(4, 5), _rgb(5, 5), _rgb(4, 5)),
         lambda: native.over(_rgb(4, 5), _zeros(4, 5), _rgb(4, 5), _rgb(4, 10)[:, ::2]),
     ],

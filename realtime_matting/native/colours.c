@@ -1,0 +1,220 @@
+/* The person's own colours: blur fusion (Forte 2021) as in realtime_matting/matting/foreground.py, which says why. */
+
+#include "box.h"
+#include "enlarge.h"
+
+/* Weighted sums that are made of a picture, a plane each: three colours and the weight of the foreground, the same of
+   the background, three colours of the picture. */
+enum { FOREGROUND = 0, BACKGROUND = 4, PICTURE = 8, SUMS = 11 };
+
+/* The weighted means of foreground and background, which tend to the mean of the picture where there is little weight:
+   six planes, `means_apart`, of eleven, `sums_apart`, for n pixels each; `pixels`: in a window. */
+static void divide(float *restrict means, size_t means_apart, const float *restrict sums, size_t sums_apart, int n,
+                   float faint, float pixels)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        const float *restrict own = sums + 4 * kind * sums_apart, *restrict weight = own + 3 * sums_apart;
+        for (int colour = 0; colour < 3; colour++) {
+            const float *restrict all = sums + (PICTURE + colour) * sums_apart;
+            float *restrict to = means + (3 * kind + colour) * means_apart;
+            for (int x = 0; x < n; x++)
+                to[x] = (own[colour * sums_apart + x] + faint * all[x]) / (weight[x] + faint * pixels);
+        }
+    }
+}
+
+/* The first pass, in a picture of half the size: near (2 · 3, ⌈height/2⌉, ⌈width/2⌉). 0: no memory. */
+static int wide_means(float *near, const uint8_t *picture, const float *alpha, int height, int width, int radius,
+                      float faint)
+{
+    int rows = (height + 1) / 2, columns = (width + 1) / 2;
+    size_t n = (size_t)rows * columns;
+    float *sums = calloc(n * SUMS * 2 + 2 * (size_t)columns, sizeof(float));
+    if (!sums)
+        return 0;
+    float *means = sums + n * SUMS, *weight = means + n * SUMS;
+    for (int y = 0; y < 2 * rows; y++) {
+        size_t line = (size_t)least(y, height - 1) * width, out = (size_t)(y / 2) * columns;
+        for (int side = 0; side < 2; side++) {
+            for (int x = 0; x < columns; x++) {
+                float a = alpha[line + least(2 * x + side, width - 1)], o = 1 - a;
+                weight[x] = a * a * a * a;
+                weight[x + columns] = o * o * o * o;
+                sums[(FOREGROUND + 3) * n + out + x] += weight[x];
+                sums[(BACKGROUND + 3) * n + out + x] += weight[x + columns];
+            }
+            for (int colour = 0; colour < 3; colour++) {
+                float *restrict front = sums + (FOREGROUND + colour) * n + out;
+                float *restrict behind = sums + (BACKGROUND + colour) * n + out;
+                float *restrict all = sums + (PICTURE + colour) * n + out;
+                for (int x = 0; x < columns; x++) {
+                    float level = picture[3 * (line + least(2 * x + side, width - 1)) + colour];
+                    front[x] += weight[x] * level;
+                    behind[x] += weight[x + columns] * level;
+                    all[x] += level;
+                }
+            }
+        }
+    }
+    int ok = 1;
+    for (int plane = 0; plane < SUMS; plane++)
+        ok &= box_means(means + plane * n, sums + plane * n, rows, columns, 1, radius);
+    if (ok)
+        divide(near, n, means, n, (int)n, faint, 4);
+    free(sums);
+    return ok;
+}
+
+/* near (2 · 3, height, width): F_b and B_b of the second pass. 0: no memory. */
+EXPORTED int KERNEL(near_colours)(float *near, const uint8_t *picture, const float *alpha, int height, int width,
+                                  int wide, int narrow, float faint)
+{
+    int rows = (height + 1) / 2, columns = (width + 1) / 2, line = width * SUMS, window = 2 * narrow + 1;
+    size_t n = (size_t)height * width;
+    float *coarse = malloc(sizeof(float) * rows * columns * 6);
+    /* Sums across, of the rows of a window; what the coming row adds; the sums of the window; scratch. */
+    float *ring = malloc(sizeof(float) * ((size_t)line * (window + 2) + width + 2 * (size_t)narrow));
+    float *coming = ring + (size_t)line * window, *sums = coming + line, *scratch = sums + line;
+    Enlarged e = {0};
+    int ok = coarse && ring && wide_means(coarse, picture, alpha, height, width, wide, faint) &&
+             open_enlarged(&e, coarse, 6, rows, columns, height, width);
+    for (int y = -narrow; ok && y < height; y++) {
+        int next = y + narrow;
+        if (next < height) {
+            const float *restrict shares = alpha + (size_t)next * width;
+            const uint8_t *restrict rgb = picture + (size_t)next * width * 3;
+            Between b = enlarged_row(&e, next);
+            for (int colour = 0; colour < 3; colour++) {
+                const float *restrict above = b.above + colour * (size_t)width;
+                const float *restrict below = b.below + colour * (size_t)width;
+                const float *restrict above_b = above + 3 * (size_t)width, *restrict below_b = below + 3 * (size_t)width;
+                float *restrict front = coming + (size_t)(FOREGROUND + colour) * width;
+                float *restrict behind = coming + (size_t)(BACKGROUND + colour) * width;
+                float *restrict all = coming + (size_t)(PICTURE + colour) * width;
+                for (int x = 0; x < width; x++) {
+                    float a = shares[x], o = 1 - a, level = rgb[3 * x + colour];
+                    float f = between(above, below, b.share, x);
+                    float g = between(above_b, below_b, b.share, x);
+                    float rest = level - a * f - o * g;
+                    front[x] = a * a * within(f + a * rest, 0, 255);
+                    behind[x] = o * o * within(g + o * rest, 0, 255);
+                    all[x] = level;
+                }
+            }
+            float *restrict front = coming + (size_t)(FOREGROUND + 3) * width;
+            float *restrict behind = coming + (size_t)(BACKGROUND + 3) * width;
+            for (int x = 0; x < width; x++) {
+                front[x] = shares[x] * shares[x];
+                behind[x] = (1 - shares[x]) * (1 - shares[x]);
+            }
+            float *across = ring + (size_t)(next % window) * line;
+            for (int plane = 0; plane < SUMS; plane++)
+                sums_across(across + (size_t)plane * width, coming + (size_t)plane * width, width, 1, narrow, scratch);
+        }
+        if (y < 0)
+            continue;
+        memset(sums, 0, sizeof(float) * line);
+        for (int tap = y - narrow; tap <= y + narrow; tap++) {
+            const float *restrict row = ring + (size_t)((tap < 0 ? 0 : least(tap, height - 1)) % window) * line;
+            for (int i = 0; i < line; i++)
+                sums[i] += row[i];
+        }
+        divide(near + (size_t)y * width, n, sums, width, width, faint, (float)(window * window));
+    }
+    free(e.rows);
+    free(coarse);
+    free(ring);
+    return ok;
+}
+
+/* One colour of a block: F, rounded. Planes of `above` and `below` lie `width` apart, those of F_b and B_b three times. */
+static void fuse_plane(uint8_t *restrict fused, const float *restrict own, const float *restrict shares,
+                       const float *restrict above, const float *restrict below, float share, size_t width)
+{
+    const float *restrict above_b = above + 3 * width, *restrict below_b = below + 3 * width;
+    for (int i = 0; i < BLOCK; i++) {
+        float foreground = between(above, below, share, i);
+        float mixed = foreground + shares[i] * (foreground - between(above_b, below_b, share, i));
+        fused[i] = (uint8_t)(int)(within(mixed + shares[i] * (own[i] - mixed), 0, 255) + 0.5f);
+    }
+}
+
+/* The colours of the n pixels of a block, where they are wanted. */
+static void fuse_block(uint8_t *restrict made, const uint8_t *restrict rgb, const float *restrict alpha,
+                       const uint8_t *restrict wanted, Between b, size_t width, int n)
+{
+    float own[3][BLOCK] = {0}, shares[BLOCK] = {0};
+    uint8_t fused[3][BLOCK];
+    for (int i = 0; i < n; i++) {
+        shares[i] = alpha[i];
+        for (int colour = 0; colour < 3; colour++)
+            own[colour][i] = rgb[3 * i + colour];
+    }
+    for (int colour = 0; colour < 3; colour++)
+        fuse_plane(fused[colour], own[colour], shares, b.above + colour * width, b.below + colour * width, b.share,
+                   width);
+    for (int i = 0; i < n; i++)
+        if (wanted[i])
+            for (int colour = 0; colour < 3; colour++)
+                made[3 * i + colour] = fused[colour][i];
+}
+
+#define NEAR 2
+#define LINES (2 * NEAR + 1)
+
+/* out = the picture, but F = αI + (1 − α)(F_b + α(F_b − B_b)) where alpha is soft or so within NEAR pixels; near: F_b and
+   B_b, (2 · 3, small height, small width). 0: no memory. */
+EXPORTED int KERNEL(fuse_colours)(uint8_t *out, const uint8_t *picture, const float *alpha, int height, int width,
+                                  const float *near, int small_height, int small_width)
+{
+    Enlarged e = {0};
+    int blocks = (width + BLOCK - 1) / BLOCK;
+    /* Of LINES rows: which pixels are soft, with room for more on either side, and whether a block has any. */
+    size_t stride = (size_t)blocks * BLOCK + 2 * NEAR;
+    uint8_t *soft = calloc(LINES, stride), *some = calloc(LINES, blocks + 2);
+    int ok = soft && some && open_enlarged(&e, near, 6, small_height, small_width, height, width);
+    for (int y = -NEAR; ok && y < height; y++) {
+        int next = y + NEAR;
+        uint8_t *row = soft + (next % LINES) * stride + NEAR, *flags = some + (next % LINES) * (blocks + 2) + 1;
+        for (int block = 0; block < blocks; block++) {
+            int from = block * BLOCK, n = block_size(from, width);
+            const float *restrict shares = alpha + (size_t)least(next, height - 1) * width + from;
+            flags[block] = next < height && any_soft(shares, n);
+            if (flags[block])
+                for (int i = 0; i < n; i++)
+                    row[from + i] = (shares[i] > 0) & (shares[i] < 1);
+            else
+                memset(row + from, 0, BLOCK);
+        }
+        if (y < 0)
+            continue;
+        const uint8_t *rgb = picture + (size_t)y * width * 3;
+        uint8_t *made = out + (size_t)y * width * 3;
+        Between b = {0};
+        memcpy(made, rgb, 3 * (size_t)width);
+        for (int block = 0; block < blocks; block++) {
+            int from = block * BLOCK, n = block_size(from, width), any = 0;
+            for (int line = 0; line < LINES; line++)
+                for (int i = 0; i < 3; i++)
+                    any |= some[line * (blocks + 2) + block + i];
+            if (!any)
+                continue;
+            uint8_t column[BLOCK + 2 * NEAR] = {0}, wanted[BLOCK] = {0};
+            for (int line = 0; line < LINES; line++)
+                for (int i = 0; i < BLOCK + 2 * NEAR; i++)
+                    column[i] |= soft[line * stride + from + i];
+            for (int i = 0; i < BLOCK; i++)
+                for (int shift = 0; shift <= 2 * NEAR; shift++)
+                    wanted[i] |= column[i + shift];
+            if (!b.above)
+                b = enlarged_row(&e, y);
+            Between here = {b.above + from, b.below + from, b.share};
+            const float *shares = alpha + (size_t)y * width + from;
+            fuse_block(made + 3 * from, rgb + 3 * from, shares, wanted, here, width, n);
+        }
+    }
+    free(e.rows);
+    free(some);
+    free(soft);
+    return ok;
+}
