@@ -12,6 +12,7 @@ from realtime_matting.engines import Engine, EngineName, Precision, open_engine
 from realtime_matting.matting.part import columns_of_band, part_width
 from realtime_matting.matting.trimap import probabilities_from_alpha, resize_probabilities
 from realtime_matting.models.bundle import ROLE_INPUTS, Bundle, Role, RoleSpec
+from realtime_matting.native import normalised, padded
 from realtime_matting.resampling import NEARLY, shrunk
 from realtime_matting.tiles import Rectangle
 
@@ -102,25 +103,25 @@ class Networks:
         """
         height, width = probabilities.shape[1:]
         spec, engine = self.roles["matting"], self._engines["matting"]
-        padded = spec.working_size(width, height)
-        picture = pad(resize(rgb, (width, height)), padded)
-        part = slice(0, padded[0])
+        across, down = spec.working_size(width, height)
+        picture = resize(rgb, (width, height))
+        part = slice(0, across)
         if streamed and self.takes_tiles:
-            columns = columns_of_band(probabilities, padded[0], spec.stride)
+            columns = columns_of_band(probabilities, across, spec.stride)
             if columns is not None:
-                shape = (1, 3, padded[1], columns.stop - columns.start)
+                shape = (1, 3, down, columns.stop - columns.start)
                 part = columns if engine.prepared({"rgb": shape, "trimap": shape}) else part
-        inputs = np.empty((2, 1, 3, padded[1], part.stop - part.start), np.float32)
+        inputs = np.empty((2, 1, 3, down, part.stop - part.start), np.float32)
         normalise(picture[:, part], spec, inputs[0, 0])
         for plane, target in zip(probabilities, inputs[1, 0], strict=True):
-            target[:] = pad(plane[:, part], (target.shape[1], target.shape[0]))
+            padded(plane[:, part], target)
         answer = next(iter(engine({"rgb": inputs[0], "trimap": inputs[1]}).values()))[0, 0, :height]
         alpha: FloatArray = answer[:, :width]
         if alpha.shape[1] == width:
             return alpha, 1.0
         alpha = (probabilities[2] > probabilities[0]).astype(np.float32)
         alpha[:, part] = answer[:, : width - part.start]
-        return alpha, (part.stop - part.start) / padded[0]
+        return alpha, (part.stop - part.start) / across
 
     def warm_up(self, width: int, height: int) -> None:
         """Compile all networks for a stream of frames of this size, wholes and parts, so that no frame waits for it."""
@@ -145,9 +146,9 @@ class Networks:
         together = _TOGETHER if engine.name.startswith("OpenVINO") else 1
         width, height = spec.working_size(rgb.shape[1], rgb.shape[0])
         planes = np.empty((6, height, width), np.float32)
-        normalise(pad(rgb, (width, height)), spec, planes[:3])
+        normalise(rgb, spec, planes[:3])
         for plane, target in zip(probabilities, planes[3:], strict=True):
-            target[:] = pad(plane, (width, height))
+            padded(plane, target)
         answers: list[FloatArray] = []
         while len(answers) < len(areas):
             left = len(areas) - len(answers)
@@ -183,16 +184,14 @@ def network_input(rgb: NDArray[np.uint8], spec: RoleSpec) -> FloatArray:
     scaled = resize(rgb, spec.scaled_size(rgb.shape[1], rgb.shape[0]))
     width, height = spec.working_size(rgb.shape[1], rgb.shape[0])
     planes = np.empty((1, 3, height, width), np.float32)
-    normalise(pad(scaled, (width, height)), spec, planes[0])
+    normalise(scaled, spec, planes[0])
     return planes
 
 
 def normalise(rgb: NDArray[np.uint8], spec: RoleSpec, planes: FloatArray) -> None:
-    """uint8 (h, w, 3) with the network's mean and deviation into ``planes``, float32 (3, h, w)."""
-    for channel, plane in enumerate(cv2.split(rgb)):
-        np.multiply(plane, np.float32(1 / (255 * spec.std[channel])), out=planes[channel])
-        if spec.mean[channel]:
-            planes[channel] -= np.float32(spec.mean[channel] / spec.std[channel])
+    """uint8 (h, w, 3) with the network's mean and deviation into ``planes``, float32 (3, H, W), see `pad`."""
+    mean, std = np.asarray(spec.mean, np.float32), np.asarray(spec.std, np.float32)
+    normalised(rgb, np.float32(1 / 255) / std, -mean / std, planes)
 
 
 def resize(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -32,6 +32,7 @@ from realtime_matting.matting.temporal import (
 )
 from realtime_matting.matting.trimap import trimap_picture
 from realtime_matting.matting.watching import Seen, Watcher
+from realtime_matting.native import shares
 
 FloatArray = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -216,7 +217,7 @@ class Stream:
             if len(tiles) > most:
                 tiles = None
                 self._gain[:] = 0
-        probabilities = _probabilities(unknown, foreground)
+        probabilities = shares(unknown, foreground)
         if tiles is None or tiling is None or carried is None:
             raw, draft.matted = self._networks.matting(picture, probabilities, streamed=True)
             wrong, rim = contradiction(probabilities, raw)
@@ -281,12 +282,3 @@ def _resized(plane: Bytes, size: tuple[int, int]) -> Bytes:
     if size == (plane.shape[1], plane.shape[0]):
         return plane
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-
-
-def _probabilities(unknown: Bytes, foreground: Bytes) -> FloatArray:
-    """float32 (3, h, w) as the networks want them."""
-    background = cv2.bitwise_not(cv2.add(unknown, foreground))
-    planes = np.empty((3, *unknown.shape), np.float32)
-    for source, target in zip((background, unknown, foreground), planes, strict=True):
-        np.multiply(source, np.float32(1 / 255), out=target)
-    return planes

@@ -1,4 +1,4 @@
-"""The compiled part: what is done at the size of the frame, in C, without Python's lock.
+"""The compiled part: the passes over all pixels of a frame, in C, without Python's lock.
 
 It is compiled when rtmatte is installed (``setup.py``), by a compiler that pip brings along. In NumPy and OpenCV the
 same takes more than twice as long, and holds the lock for much of it.
@@ -26,6 +26,9 @@ _ARGUMENTS: dict[str, tuple[type[ctypes.c_void_p] | type[ctypes.c_int] | type[ct
     "filter_soft": (_PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE),
     "near_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE, _NUMBER),
     "fuse_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE),
+    "normalised": (_PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _SIZE, _PLANE, _PLANE),
+    "padded": (_PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _SIZE),
+    "shares": (_PLANE, _PLANE, _PLANE, _SIZE),
     "over": (_PLANE, _PLANE, _PLANE, _PLANE, _SIZE, _SIZE),
 }
 
@@ -116,6 +119,54 @@ def over(foreground: Rgb, alpha: Alpha, background: Rgb, out: Rgb) -> None:
     _require(out.flags.c_contiguous and out.dtype == np.uint8)
     _require(foreground.shape == background.shape == out.shape == (*alpha.shape, 3))
     _call("over", out, foreground, alpha, background, *alpha.shape)
+
+
+def normalised(picture: Rgb, scale: Floats, offset: Floats, out: Floats) -> None:
+    """scale · colour + offset into planes; beyond the picture its last column and row are repeated.
+
+    Args:
+        picture: uint8 (h, w, 3), or some of the columns of one.
+        scale, offset: float32 (3,).
+        out: float32 (3, H, W), contiguous, H ≥ h, W ≥ w.
+    """
+    if picture.strides[1:] != (3, 1) or picture.strides[0] < 0:
+        picture = _bytes(picture)
+    _require(picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3 and picture.size > 0)
+    _require(_is_room(out, picture.shape[:2]) and out.ndim == len(out) == 3)
+    _require(scale.shape == offset.shape == (3,))
+    pitch = picture.strides[0]
+    _call("normalised", out, *out.shape[1:], picture, pitch, *picture.shape[:2], _floats(scale), _floats(offset))
+
+
+def padded(plane: Floats, out: Floats) -> None:
+    """A copy in a larger plane; beyond it its last column and row are repeated.
+
+    Args:
+        plane: float32 (h, w), or some of the columns of one.
+        out: float32 (H, W), contiguous, H ≥ h, W ≥ w.
+    """
+    if plane.strides[1] != 4 or plane.strides[0] < 0 or plane.strides[0] % 4:
+        plane = _floats(plane)
+    _require(plane.dtype == np.float32 and plane.ndim == out.ndim == 2 and plane.size > 0)
+    _require(_is_room(out, plane.shape))
+    _call("padded", out, *out.shape, plane, plane.strides[0] // 4, *plane.shape)
+
+
+def shares(unknown: NDArray[np.uint8], foreground: NDArray[np.uint8]) -> Floats:
+    """Background, unknown and foreground, float32 (3, h, w) in [0, 1].
+
+    Args:
+        unknown, foreground: uint8 (h, w), 255 is all.
+    """
+    _require(unknown.shape == foreground.shape and unknown.ndim == 2)
+    out = np.empty((3, *unknown.shape), np.float32)
+    _call("shares", out, _bytes(unknown), _bytes(foreground), unknown.size)
+    return out
+
+
+def _is_room(out: Floats, shape: tuple[int, ...]) -> bool:
+    fits = all(large >= small for large, small in zip(out.shape[-2:], shape, strict=True))
+    return fits and out.flags.c_contiguous and out.dtype == np.float32
 
 
 def _bytes(array: Rgb) -> Rgb:

@@ -155,6 +155,34 @@ def test_over_rounds_to_the_nearest_and_keeps_what_is_known(shape: tuple[int, in
     np.testing.assert_array_equal(out[alpha == 0], back[alpha == 0])
 
 
+@seeded
+@given(shape=shapes, more=st.tuples(st.integers(0, 20), st.integers(0, 20)), start=st.integers(0, 9))
+def test_inputs_are_scaled_and_padded_by_the_last_pixels(
+    shape: tuple[int, int], more: tuple[int, int], start: int
+) -> None:
+    rng = np.random.default_rng(start)
+    picture = rng.integers(0, 256, (shape[0], shape[1] + 9, 3), dtype=np.uint8)[:, start : start + shape[1]]
+    plane = rng.random((shape[0], shape[1] + 9), np.float32)[:, start : start + shape[1]]
+    scale, offset = rng.random((2, 3), np.float32)
+    out, copy = (
+        np.empty((3, shape[0] + more[0], shape[1] + more[1]), np.float32),
+        np.empty(np.add(shape, more), np.float32),
+    )
+    native.normalised(picture, scale, offset, out)
+    native.padded(plane, copy)
+    around = [(0, more[0]), (0, more[1])]
+    expected = np.pad((picture * scale + offset).transpose(2, 0, 1), [(0, 0), *around], mode="edge")
+    np.testing.assert_allclose(out, expected, rtol=1e-6, atol=1e-4)
+    np.testing.assert_array_equal(copy, np.pad(plane, around, mode="edge"))
+
+
+def test_shares_of_two_planes_leave_the_rest_to_the_background() -> None:
+    unknown, foreground = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
+    found = native.shares(unknown, foreground)
+    rest = np.maximum(255 - unknown.astype(int) - foreground, 0)
+    np.testing.assert_allclose(found, np.stack([rest, unknown, foreground]) / 255, atol=1e-6)
+
+
 def test_parts_of_larger_pictures_are_taken_as_they_are_seen() -> None:
     rng, alpha = drawn((20, 40), 3)
     large = rng.integers(0, 256, (30, 60, 3), dtype=np.uint8)
@@ -178,6 +206,10 @@ Call = Callable[[], object]
         lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 5), _zeros(3, 2, 2)),
         lambda: native.coefficients(_rgb(4, 5), _zeros(4, 6), _zeros(2, 4), radius=2, smoothness=1.0),
         lambda: native.near_colours(_rgb(4, 5), _zeros(5, 5), wide=7, narrow=1, faint=1e-4),
+        lambda: native.normalised(_rgb(4, 5), _zeros(3), _zeros(3), _zeros(3, 3, 5)),
+        lambda: native.normalised(_rgb(4, 5), _zeros(2), _zeros(2), _zeros(3, 4, 5)),
+        lambda: native.padded(_zeros(4, 5), _zeros(8, 10)[::2, ::2]),
+        lambda: native.shares(_rgb(4, 5)[..., 0], _rgb(4, 6)[..., 0]),
         lambda: native.over(_rgb(4, 5), _zeros(4, 5), _rgb(5, 5), _rgb(4, 5)),
         lambda: native.over(_rgb(4, 5), _zeros(4, 5), _rgb(4, 5), _rgb(4, 10)[:, ::2]),
     ],

@@ -10,25 +10,32 @@ from realtime_matting.presets.preset import Preset
 
 
 @pytest.mark.parametrize(
-    ("reuse", "live", "cores", "given", "threads"),
+    ("model", "reuse", "live", "cores", "given", "threads"),
     [
-        ("files", False, 2, None, 1),
-        ("files", False, 8, None, 7),
-        ("files", False, 1, None, 1),
-        ("files", False, 2, 2, 2),
-        ("files", True, 2, None, None),
-        ("never", False, 2, None, None),
-        ("always", True, 2, None, None),
-        ("always", False, 4, None, 3),
+        ("shm-fast", "files", False, 2, None, 1),
+        ("shm-fast", "files", False, 8, None, 7),
+        ("shm-fast", "files", False, 1, None, 1),
+        ("shm-fast", "files", False, 2, 2, 2),
+        ("shm-fast", "files", True, 2, None, None),
+        ("shm-fast", "never", False, 2, None, None),
+        ("shm-fast", "always", True, 2, None, None),
+        ("shm-fast", "always", False, 4, None, 3),
+        ("shm-balanced", "files", False, 2, None, None),
     ],
 )
-def test_the_networks_leave_a_core_to_the_rest_where_mattes_are_carried_in_a_file(
-    reuse: str, live: bool, cores: int, given: int | None, threads: int | None, monkeypatch: pytest.MonkeyPatch
+def test_small_networks_leave_a_core_to_the_rest_where_mattes_are_carried_in_a_file(
+    model: str,
+    reuse: str,
+    live: bool,
+    cores: int,
+    given: int | None,
+    threads: int | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: dict[str, object] = {}
     monkeypatch.setattr(opening, "core_count", lambda: cores)
     monkeypatch.setattr(opening, "Matter", lambda model, **options: asked.update(options))
-    opening.open_matter(Preset().overridden(reuse=reuse), live=live, threads=given)
+    opening.open_matter(Preset().overridden(model=model, reuse=reuse), live=live, threads=given)
     assert asked["threads"] == threads
 
 
