@@ -34,10 +34,10 @@ MAX_AGE = 12
 """Frames after which the trimap network runs, at the latest."""
 # Sum of the mean unexplained difference near the person (1/255, each pixel at most 51), and so much for each width of
 # the picture that it has gone.
-_MOTION_LIMIT, _PER_WIDTH = 0.3, 60.0
+_MOTION_LIMIT, _PER_WIDTH = 0.6, 60.0
 _CLIP = 51
 # So much in a single frame, and its neighbours cannot stand in for it.
-_LOST = 0.7
+_LOST = 2.5
 # Share of the picture that is near the person: usually, and the least that is reckoned with.
 _USUAL, _SMALL = 0.3, 0.03
 # Sum of the area, outside, that is not explained, as a share of the picture.
