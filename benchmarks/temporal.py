@@ -3,7 +3,8 @@
     python benchmarks/temporal.py [--sets clips dancer] [--calm 4] [--model NAME] [--frames 60] [--delay 1]
                                   [--baseline mediapipe] [--out out/temporal] [--plot out/temporal.png]
 
-Every frame is matted by both in turn, so that whatever else runs on the machine slows both alike. For each sequence:
+Every frame is matted by both in turn, in one thread, so that whatever else runs on the machine slows both alike, and
+neither slows the other: motion, which a run of its own estimates beside the networks, has its turn too. For each sequence:
 the trimap network's runs per frame, the share of the picture that the matting network was given, milliseconds in the
 networks and in all that is done at their size, MAD and dtSSD against the exact alpha (whole image, RVM's scale), and
 the ratios on : off. With --calm, so many calm sequences besides (`calm.py`), with a mean of their own. A clip is calm
@@ -19,7 +20,7 @@ import itertools
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
@@ -34,9 +35,11 @@ from realtime_matting import Frame, Matter
 from realtime_matting.cli.report import format_table
 from realtime_matting.defaults import DEFAULT_MODEL
 from realtime_matting.errors import InputError, MissingExtraError
+from realtime_matting.matting import matter as matter_module
 from realtime_matting.matting.matter import Matte
 from realtime_matting.matting.networks import BAND, Networks
 from realtime_matting.matting.patches import Tiling
+from realtime_matting.matting.watching import Seen
 from realtime_matting.metrics import dtssd, mad
 from realtime_matting.models.registry import find_bundle
 from train.evaluation.baselines import Predictor, open_predictors
@@ -81,6 +84,11 @@ class Track:
     def matted(self) -> float:
         """Share of the picture that the matting network was given."""
         return statistics.fmean(matte.matted for matte in self.mattes)
+
+
+def seen_in_turn(frames: Iterable[Frame], see: Callable[[NDArray[np.uint8]], Seen]) -> Iterator[tuple[Frame, Seen]]:
+    """What `seen_ahead` gives, without its thread, in which everything that makes the frames would run as well."""
+    return ((frame, see(frame.rgb)) for frame in frames)
 
 
 def as_float(alpha: NDArray[np.uint8]) -> Alpha:
@@ -203,6 +211,7 @@ def main() -> int:
     if options.plot is not None and importlib.util.find_spec("matplotlib") is None:
         raise MissingExtraError("drawing the plot", "plots")
     cv2.setNumThreads(1)
+    matter_module.seen_ahead = seen_in_turn
     clips = [
         clip
         for one in load_sets(options.sets, options.data, options.backgrounds, limit=options.frames)

@@ -42,7 +42,7 @@ def doctor(
 def examine() -> dict[str, Any]:
     """All findings, as JSON has them.
 
-    Keys: rtmatte, python, system, processor, cores; packages (name → version); engines, cameras and virtual_cameras
+    Keys: rtmatte, python, system, processor, cores; compiled (see `native.describe`); packages (name → version); engines, cameras and virtual_cameras
     (name, usable, detail, fix); auto, the engine that ``--engine auto`` takes, or None.
     """
     import platform
@@ -53,6 +53,7 @@ def examine() -> dict[str, Any]:
     from realtime_matting.engines import PREFERRED
     from realtime_matting.engines.availability import check_engines
     from realtime_matting.machine import core_count, processor_name
+    from realtime_matting.native import describe
 
     engines = check_engines()
     usable = [engine.name for engine in engines if engine.usable]
@@ -62,6 +63,7 @@ def examine() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": processor_name(),
         "cores": core_count(),
+        "compiled": describe(),
         "packages": _versions(),
         "engines": [asdict(engine) for engine in engines],
         "auto": next((name for name in PREFERRED if name in usable), None),
@@ -76,6 +78,7 @@ def in_words(report: dict[str, Any]) -> str:
     lines = [
         f"rtmatte {report['rtmatte']}, Python {report['python']}, {report['system']}",
         f"processor: {report['processor']}, {report['cores']} cores",
+        f"work at full size: {report['compiled']}",
         f"packages: {packages}",
         "",
         "engines, in the order auto tries them:",

@@ -6,6 +6,7 @@ same takes more than twice as long, and holds the lock for much of it.
 
 import ctypes
 import functools
+import platform
 import sys
 from pathlib import Path
 
@@ -36,6 +37,17 @@ _ARGUMENTS: dict[str, tuple[type[ctypes.c_void_p] | type[ctypes.c_int] | type[ct
 def library_name() -> str:
     """The compiled file's name on this system, beside this one."""
     return "_kernels" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+
+
+def describe() -> str:
+    """For people: for which instructions the kernels in use were compiled.
+
+    Raises:
+        MattingError: they are not there.
+    """
+    level = _library().processor_level()
+    kind = f"x86-64-v{level}" if platform.machine().lower() in ("x86_64", "amd64") else platform.machine()
+    return f"compiled for {kind}"
 
 
 def coefficients(guide: Rgb, alpha: Alpha, weights: Floats, *, radius: int, smoothness: float) -> Floats:

@@ -30,6 +30,7 @@ def test_every_engine_is_listed_and_openvino_was_really_run(rtmatte: Rtmatte) ->
         assert "\n" not in engine["detail"]
     assert report["packages"]["openvino"]
     assert report["cores"] >= 1
+    assert report["compiled"].startswith("compiled for ")
 
 
 def test_people_get_a_line_each_and_the_fix_below(rtmatte: Rtmatte, monkeypatch: pytest.MonkeyPatch) -> None:
