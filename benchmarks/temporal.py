@@ -4,13 +4,13 @@
                                   [--baseline mediapipe] [--out out/temporal] [--plot out/temporal.png]
 
 Every frame is matted by both in turn, in one thread, so that whatever else runs on the machine slows both alike, and
-neither slows the other: motion, which a run of its own estimates beside the networks, has its turn too. For each sequence:
-the trimap network's runs per frame, the share of the picture that the matting network was given, milliseconds in the
-networks and in all that is done at their size, MAD and dtSSD against the exact alpha (whole image, RVM's scale), and
-the ratios on : off. With --calm, so many calm sequences besides (`calm.py`), with a mean of their own. A clip is calm
-where the true alpha changes by less than 4·1e-3 a frame in the mean. The first frames of one sequence of each size
-are matted once before, for the networks to be compiled. With --out, the figures of each frame as CSV; with --plot,
-what the matting network takes at 1280×720 by the share of the picture that is unknown.
+neither slows the other: motion, which a run of its own estimates beside the networks, has its turn too. For each
+sequence: the trimap network's runs per frame, the share of the picture that the matting network was given, milliseconds
+in the networks and in all that is done at their size, MAD and dtSSD against the exact alpha (whole image, RVM's scale),
+and the ratios on : off. With --calm, so many calm sequences besides (`calm.py`), with a mean of their own. A clip is
+calm where the true alpha changes by less than 4·1e-3 a frame in the mean. The first frames of one sequence of each size
+are matted once before, for the networks to be compiled. With --out, the figures of each frame as CSV; with --plot, what
+the matting network takes at 1280×720 by the share of the picture that is unknown.
 """
 
 import argparse

@@ -42,8 +42,8 @@ def doctor(
 def examine() -> dict[str, Any]:
     """All findings, as JSON has them.
 
-    Keys: rtmatte, python, system, processor, cores; compiled (see `native.describe`); packages (name → version); engines, cameras and virtual_cameras
-    (name, usable, detail, fix); auto, the engine that ``--engine auto`` takes, or None.
+    Keys: rtmatte, python, system, processor, cores; compiled (see `native.describe`); packages (name → version);
+    engines, cameras and virtual_cameras (name, usable, detail, fix); auto, what ``--engine auto`` takes, or None.
     """
     import platform
     from dataclasses import asdict
