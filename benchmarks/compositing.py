@@ -132,6 +132,7 @@ def drafted(video: str) -> list[tuple[NDArray[np.uint8], NDArray[np.float32], ND
         return replace(frame, rgb=np.asarray(rgb, np.uint8))
 
     with VideoSource(video) as source, Matter(reuse=True) as matter:
+        # Without looking ahead: these drafts are final as they are.
         drafts = list(matter.drafts(scaled(frame) for frame in islice(source, FRAMES)))
     return [(frame.rgb, draft.alpha, draft.small) for frame, draft in drafts[2::3]]
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -164,9 +164,9 @@ class Matter:
         for frame, seen in self._watched(frames):
             draft = self._draft(frame.rgb, ahead=delay > 0, seen=seen)
             if waiting is not None:
-                if self._stream is not None:
-                    with self._stage("stability", waiting[1]):
-                        self._stream.look_back(waiting[1], draft)
+                if self._stream is not None and waiting[1].is_between:
+                    # Left to the thread that finishes: this one has the networks to run.
+                    waiting[1].settle = partial(self._stream.look_back, waiting[1], draft)
                 yield waiting
             waiting = frame, draft
             if not delay:
@@ -205,6 +205,9 @@ class Matter:
 
     def _finish(self, rgb: NDArray[np.uint8], draft: Draft) -> Matte:
         """From the networks' size to the frame's own."""
+        if draft.settle is not None:
+            with self._stage("stability", draft):
+                draft.settle()
         with self._stage("refine", draft):
             alpha = at_picture_size(draft.alpha, rgb, small=draft.small)
         with self._stage("foreground", draft):

@@ -59,6 +59,7 @@ class Draft:
         motion: from the frame before, as it was found.
         carried: what the frame before left.
         is_between: whether no network has seen the frame, as its neighbours will do.
+        settle: makes ``alpha`` final, in whichever thread has the time; None where it is.
     """
 
     alpha: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
@@ -71,6 +72,7 @@ class Draft:
     motion: Motion | None = None
     carried: Carried | None = None
     is_between: bool = False
+    settle: Callable[[], None] | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
 
 
