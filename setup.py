@@ -1,9 +1,12 @@
 """Compiles ``realtime_matting/native``; all else about the package is in pyproject.toml.
 
 The compiler is Zig's C compiler, a wheel that pip fetches for the time of the build: no system needs one of its own.
+Where the environment names another (CC=gcc), that one is taken, and for this machine's system alone.
 """
 
+import os
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,15 +20,19 @@ FLAGS += ("-fno-sanitize=all",)  # Zig adds some by itself
 MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
 
 
-def target() -> tuple[str, dict[str, str]]:
-    """What to compile for, by Zig's names: the system, and the processor of each level in `dispatch.c`."""
+def compiler() -> tuple[list[str], dict[str, str]]:
+    """The command, and its option for the processor of each level in `dispatch.c`."""
     machine = MACHINES.get(platform.machine().lower(), platform.machine().lower())
+    is_x86 = machine == "x86_64"
+    if "CC" in os.environ:
+        levels = {f"v{n}": f"-march=x86-64-v{n}" for n in (2, 3)} if is_x86 else {"v2": "-O3"}
+        return shlex.split(os.environ["CC"]), levels
     if sys.platform == "linux":
         system = "linux-gnu.2.28" if platform.libc_ver()[0] == "glibc" else "linux-musl"
     else:
         system = {"darwin": "macos", "win32": "windows-gnu"}.get(sys.platform, sys.platform)
-    levels = {"v2": "x86_64_v2", "v3": "x86_64_v3"} if machine == "x86_64" else {"v2": "baseline"}
-    return f"{machine}-{system}", levels
+    levels = {f"v{n}": f"-mcpu=x86_64_v{n}" for n in (2, 3)} if is_x86 else {"v2": "-mcpu=baseline"}
+    return [sys.executable, "-m", "ziglang", "cc", "-target", f"{machine}-{system}"], levels
 
 
 class Compile(build_ext):
@@ -39,29 +46,16 @@ class Compile(build_ext):
         made, scratch = Path(self.get_ext_fullpath(ext.name)), Path(self.build_temp)
         made.parent.mkdir(parents=True, exist_ok=True)
         scratch.mkdir(parents=True, exist_ok=True)
-        system, levels = target()
-        compiler = [sys.executable, "-m", "ziglang", "cc", "-target", system]
+        command, levels = compiler()
         objects = []
         for name, processor in levels.items():
             for source in sorted(NATIVE.glob("*.c")):
                 if source.stem != "dispatch":
                     objects.append(str(scratch / f"{source.stem}_{name}.o"))
-                    how = (f"-DLEVEL={name}", f"-mcpu={processor}", "-c", str(source), "-o", objects[-1])
-                    subprocess.run([*compiler, *FLAGS, *how], check=True)
-        subprocess.run(
-            [
-                *compiler,
-                *FLAGS,
-                f"-mcpu={levels['v2']}",
-                "-shared",
-                "-s",
-                *objects,
-                str(NATIVE / "dispatch.c"),
-                "-o",
-                made,
-            ],
-            check=True,
-        )
+                    how = (f"-DLEVEL={name}", processor, "-c", str(source), "-o", objects[-1])
+                    subprocess.run([*command, *FLAGS, *how], check=True)
+        linked = ("-shared", "-s", *objects, str(NATIVE / "dispatch.c"), "-o", str(made))
+        subprocess.run([*command, *FLAGS, levels["v2"], *linked], check=True)
 
 
 setup(
