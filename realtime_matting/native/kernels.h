@@ -53,11 +53,4 @@ static inline int any_soft(const float *restrict alpha, int n)
     return soft;
 }
 
-/* A share for each pixel of a block, repeated for its three colours. */
-static inline void repeat(float *restrict to, const float *restrict shares, int n)
-{
-    for (int i = 0; i < n; i++)
-        to[3 * i] = to[3 * i + 1] = to[3 * i + 2] = shares[i];
-}
-
 #endif

@@ -2,6 +2,13 @@
 
 #include "kernels.h"
 
+/* A share for each pixel of a block, repeated for its three colours. */
+static inline void repeat(float *restrict to, const float *restrict shares, int n)
+{
+    for (int i = 0; i < n; i++)
+        to[3 * i] = to[3 * i + 1] = to[3 * i + 2] = shares[i];
+}
+
 /* out = B + α(F − B), rounded to the nearest; out may be the background. */
 EXPORTED int KERNEL(over)(uint8_t *out, const uint8_t *foreground, const float *alpha, const uint8_t *background,
                           int height, int width)
