@@ -208,6 +208,7 @@ class Matter:
         if draft.settle is not None:
             with self._stage("stability", draft):
                 draft.settle()
+            draft.settle = None  # it holds the draft: a circle would keep its memory until Python looks for circles
         with self._stage("refine", draft):
             alpha = at_picture_size(draft.alpha, rgb, small=draft.small)
         with self._stage("foreground", draft):

@@ -1,6 +1,8 @@
 """One stream's mattes, through a real engine and a bundle whose answers are known."""
 
+import gc
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -142,6 +144,23 @@ def test_with_a_delay_a_frame_waits_for_the_next_one_only(green_bundle: Path) ->
     with Matter(green_bundle, threads=1) as matter:
         for frame, _ in matter.stream(source(), delay=1):
             assert max(taken) == min(frame.index + 1, 3)
+
+
+def test_a_finished_draft_is_freed_at_once(green_bundle: Path) -> None:
+    gone: list[bool] = []
+    gc.disable()
+    try:
+        with Matter(green_bundle, threads=1, reuse=True) as matter:
+            seen: list[weakref.ref[object]] = []
+            for frame, draft in matter.drafts(frames(8), delay=1):
+                matter.finish(frame, draft)
+                seen.append(weakref.ref(draft))
+                del draft
+                gone = [ref() is None for ref in seen]
+    finally:
+        gc.enable()
+    # One may be the last frame that the stream remembers, and one wait for the next.
+    assert sum(gone) >= len(gone) - 2
 
 
 @pytest.mark.parametrize("reuse", [True, False])
