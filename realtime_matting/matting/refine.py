@@ -27,6 +27,9 @@ def fast_guided_filter(
     """Bring an alpha to the size of its picture, with the picture's edges.
 
     A pixel between small pixels that are all 0, or all 1, keeps exactly that value; the filter runs only elsewhere.
+    None gets more than the largest of the small pixels around (shm-balanced, at most 24 pictures: MAD of the real man
+    4.10 to 4.03, openpeople 4.15 to 4.13, dancer 6.09 to 6.06, rendered clips 6.16 to 6.15, stills 6.60 to 6.62; a
+    floor as well is worse on rendered people).
 
     The guide is luminance and red − blue. Mean error in the soft pixels of an exact alpha at half size, linear
     interpolation = 1: luminance alone 0.64, this 0.42, all three colours 0.39 at nearly twice the time.
@@ -57,7 +60,10 @@ def fast_guided_filter(
         raise ValueError(f"guide_small {guide_small.shape[:2]} must be of the alpha's size {small}")
 
     alpha = np.asarray(cv2.resize(alpha_small, full[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-    filter_soft(alpha, guide, _coefficients(guide_small, alpha_small, radius, eps), _GUIDE)
+    # The model knows no edge that is not one of colour: without a ceiling the dark grooves of a wall go on where a dark
+    # hat ends.
+    ceiling = np.asarray(cv2.dilate(alpha_small, _NEIGHBOURS), np.float32)
+    filter_soft(alpha, guide, _coefficients(guide_small, alpha_small, radius, eps), ceiling, _GUIDE)
     return alpha
 
 

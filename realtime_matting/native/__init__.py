@@ -24,7 +24,7 @@ _SIZE = ctypes.c_int
 _NUMBER = ctypes.c_float
 _ARGUMENTS: dict[str, tuple[type[ctypes.c_void_p] | type[ctypes.c_int] | type[ctypes.c_float], ...]] = {
     "coefficients": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _NUMBER),
-    "filter_soft": (_PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE),
+    "filter_soft": (_PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE),
     "near_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE, _NUMBER),
     "fuse_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE),
     "normalised": (_PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _SIZE, _PLANE, _PLANE),
@@ -70,19 +70,21 @@ def coefficients(guide: Rgb, alpha: Alpha, weights: Floats, *, radius: int, smoo
     return out
 
 
-def filter_soft(alpha: Alpha, picture: Rgb, coefficients: Floats, weights: Floats) -> None:
-    """a_Y·Y + a_C·C + b, kept within [0, 1], where 0 < α < 1; all other pixels stay.
+def filter_soft(alpha: Alpha, picture: Rgb, coefficients: Floats, ceiling: Alpha, weights: Floats) -> None:
+    """a_Y·Y + a_C·C + b, kept between 0 and the ceiling, where 0 < α < 1; all other pixels stay.
 
     Args:
         alpha: float32 (H, W), contiguous, changed in place.
         picture: uint8 (H, W, 3).
         coefficients: float32 (3, h, w) of `coefficients`, h ≤ H, w ≤ W, enlarged by linear interpolation.
+        ceiling: float32 (h', w') in [0, 1], h' ≤ H, w' ≤ W, enlarged in the same way.
         weights: as there.
     """
-    picture, coefficients, weights = _bytes(picture), _floats(coefficients), _floats(weights)
+    picture, coefficients, ceiling, weights = _bytes(picture), _floats(coefficients), _floats(ceiling), _floats(weights)
     _require(alpha.flags.c_contiguous and alpha.dtype == np.float32 and picture.shape == (*alpha.shape, 3))
-    _require(coefficients.ndim == 3 and coefficients.shape[0] == 3 and weights.shape == (2, 4))
-    _call("filter_soft", alpha, picture, *alpha.shape, coefficients, *coefficients.shape[1:], weights)
+    _require(coefficients.ndim == 3 and coefficients.shape[0] == 3 and ceiling.ndim == 2 and weights.shape == (2, 4))
+    sizes = *coefficients.shape[1:], ceiling, *ceiling.shape
+    _call("filter_soft", alpha, picture, *alpha.shape, coefficients, *sizes, weights)
 
 
 def near_colours(picture: Rgb, alpha: Alpha, *, wide: int, narrow: int, faint: float) -> Floats:

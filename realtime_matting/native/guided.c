@@ -55,24 +55,27 @@ EXPORTED int KERNEL(coefficients)(float *out, const uint8_t *guide, const float 
     return ok;
 }
 
-/* alpha (height, width), changed: where it is between 0 and 1, a_Y·Y + a_C·C + b instead, kept within [0, 1]. 0: no
-   memory. */
+/* alpha (height, width), changed: where it is between 0 and 1, a_Y·Y + a_C·C + b instead, kept between 0 and the ceiling
+   (ceiling height, ceiling width). 0: no memory. */
 EXPORTED int KERNEL(filter_soft)(float *alpha, const uint8_t *picture, int height, int width, const float *coefficients,
-                                 int small_height, int small_width, const float *weights)
+                                 int small_height, int small_width, const float *ceiling, int ceiling_height,
+                                 int ceiling_width, const float *weights)
 {
-    Enlarged e;
-    if (!open_enlarged(&e, coefficients, 3, small_height, small_width, height, width))
-        return 0;
-    for (int y = 0; y < height; y++) {
+    Enlarged e = {0}, most = {0};
+    int ok = open_enlarged(&e, coefficients, 3, small_height, small_width, height, width) &&
+             open_enlarged(&most, ceiling, 1, ceiling_height, ceiling_width, height, width);
+    for (int y = 0; ok && y < height; y++) {
         float *restrict row = alpha + (size_t)y * width;
         const uint8_t *restrict rgb = picture + (size_t)y * width * 3;
-        Between b = {0};
+        Between b = {0}, top = {0};
         for (int from = 0; from < width; from += BLOCK) {
             int n = block_size(from, width);
             if (!any_soft(row + from, n))
                 continue;
-            if (!b.above)
+            if (!b.above) {
                 b = enlarged_row(&e, y);
+                top = enlarged_row(&most, y);
+            }
             const float *restrict above = b.above + from, *restrict below = b.below + from;
             for (int i = 0; i < n; i++) {
                 float luminance, difference, old = row[from + i];
@@ -80,11 +83,13 @@ EXPORTED int KERNEL(filter_soft)(float *alpha, const uint8_t *picture, int heigh
                 float a_y = between(above, below, b.share, i);
                 float a_c = between(above + width, below + width, b.share, i);
                 float rest = between(above + 2 * (size_t)width, below + 2 * (size_t)width, b.share, i);
-                float filtered = within(a_y * luminance + a_c * difference + rest, 0, 1);
+                float highest = between(top.above + from, top.below + from, top.share, i);
+                float filtered = within(a_y * luminance + a_c * difference + rest, 0, highest);
                 row[from + i] = ((old > 0) & (old < 1)) ? filtered : old;
             }
         }
     }
     free(e.rows);
-    return 1;
+    free(most.rows);
+    return ok;
 }
