@@ -141,7 +141,7 @@ class Matter:
 
         Args:
             frames: the next ones of the stream; each must stay as it is until its matte has come. With ``reuse`` they
-                are taken in another thread, one more ahead, to estimate their motion while the networks are busy.
+                are taken in another thread, two more ahead, to estimate their motion while the networks are busy.
             delay: 1 to look one frame ahead, which makes reused mattes steadier; 0 not to.
 
         Raises:

@@ -1,7 +1,7 @@
 """The compiled part: the passes over all pixels of a frame, in C, without Python's lock.
 
 It is compiled when rtmatte is installed (``setup.py``), by a compiler that pip brings along. In NumPy and OpenCV the
-same takes more than twice as long, and holds the lock for much of it.
+same takes about twice as long (docs/performance.md), and holds the lock for much of it.
 """
 
 import ctypes

@@ -58,7 +58,7 @@ static int wide_means(float *near, const uint8_t *picture, const float *alpha, i
     }
     int ok = 1;
     for (int plane = 0; plane < SUMS; plane++)
-        ok &= box_means(means + plane * n, sums + plane * n, rows, columns, 1, radius);
+        ok &= box_means(means + plane * n, sums + plane * n, rows, columns, radius);
     if (ok)
         divide(near, n, means, n, (int)n, faint, 4);
     free(sums);
@@ -109,7 +109,7 @@ EXPORTED int KERNEL(near_colours)(float *near, const uint8_t *picture, const flo
             }
             float *across = ring + (size_t)(next % window) * line;
             for (int plane = 0; plane < SUMS; plane++)
-                sums_across(across + (size_t)plane * width, coming + (size_t)plane * width, width, 1, narrow, scratch);
+                sums_across(across + (size_t)plane * width, coming + (size_t)plane * width, width, narrow, scratch);
         }
         if (y < 0)
             continue;

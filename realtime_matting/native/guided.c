@@ -36,7 +36,7 @@ EXPORTED int KERNEL(coefficients)(float *out, const uint8_t *guide, const float 
     }
     int ok = 1;
     for (int plane = 0; plane < 8; plane++)
-        ok &= box_means(means + plane * n, planes + plane * n, height, width, 1, radius);
+        ok &= box_means(means + plane * n, planes + plane * n, height, width, radius);
     for (size_t i = 0; i < n; i++) {
         float y = means[i], c = means[i + n], a = means[i + 2 * n];
         float yy = means[i + 3 * n] - y * y + smoothness, yc = means[i + 4 * n] - y * c;
@@ -50,7 +50,7 @@ EXPORTED int KERNEL(coefficients)(float *out, const uint8_t *guide, const float 
         planes[i + 2 * n] = a - slope_y * y - slope_c * c;
     }
     for (int plane = 0; plane < 3; plane++)
-        ok &= box_means(out + plane * n, planes + plane * n, height, width, 1, radius);
+        ok &= box_means(out + plane * n, planes + plane * n, height, width, radius);
     free(planes);
     return ok;
 }

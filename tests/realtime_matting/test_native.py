@@ -107,7 +107,9 @@ def test_colours_near_a_pixel_are_weighted_means_in_two_passes(height: int, widt
     def halved(plane: NDArray[np.float64]) -> NDArray[np.float64]:
         return plane.reshape(height, 2, width, 2, -1).mean((1, 3))
 
-    def means(colours: NDArray[np.float64], weight: NDArray[np.float64], all_: NDArray[np.float64], radius: int):  # type: ignore[no-untyped-def]
+    Plane = NDArray[np.float64]
+
+    def means(colours: Plane, weight: Plane, all_: Plane, radius: int) -> Plane:
         sums = np.stack([box(np.ascontiguousarray(colours[..., i]), radius) for i in range(3)], axis=2)
         mean = np.stack([box(np.ascontiguousarray(all_[..., i]), radius) for i in range(3)], axis=2)
         return (sums + faint * mean) / (box(np.ascontiguousarray(weight[..., 0]), radius) + faint)[..., None]
