@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -73,13 +73,17 @@ class Result:
 
 
 class Camera:
-    """Gives pictures that are there already, there and back again, so that the motion has no jump."""
+    """Gives pictures that are there already, there and back again, so that the motion has no jump.
+
+    The next one is given as soon as the one before has been taken, so that what is seen moves from frame to frame as it
+    does where a run keeps pace with its camera. ``taken``: how many have been.
+    """
 
     name, fps, damaged = "pictures", 250.0, 0
 
     def __init__(self, pictures: Sequence["Rgb"]) -> None:
         self._pictures = [*pictures, *reversed(pictures)]
-        self._given = 0
+        self.taken: Callable[[], int] = lambda: 0
         self.size = (pictures[0].shape[1], pictures[0].shape[0])
 
     def read(self, timeout: float) -> "Shot":
@@ -87,8 +91,7 @@ class Camera:
         from realtime_matting.sources.live_base import Shot
 
         time.sleep(1 / self.fps)
-        self._given += 1
-        return Shot(self._pictures[self._given % len(self._pictures)], time.monotonic())
+        return Shot(self._pictures[self.taken() % len(self._pictures)], time.monotonic())
 
     def close(self) -> None:
         pass
@@ -225,6 +228,12 @@ def measure_live(task: Task, preset: "Preset") -> Result:
     options = LiveOptions(camera.size, camera.fps, preset=task.way)
     with closing(opened), closing(Backdrop([str(BACKGROUND)], print)) as backdrop:
         live = LiveRun(camera, lambda: camera, {task.way: opened}, backdrop, [Counting()], options, profile=profile)
+
+        def taken() -> int:
+            status = live.status()
+            return status["captured"] - status["dropped"]
+
+        camera.taken = taken
         live.run()
         result = clock.stop()
     # They hold other stages.

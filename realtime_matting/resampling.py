@@ -12,11 +12,15 @@ NEARLY = 0.9
 def scaled_to(long_side: int, width: int, height: int) -> tuple[int, int]:
     """(width, height) of a frame whose longer side is brought to ``long_side``; small frames are enlarged.
 
+    Both are even where ``long_side`` is: some networks answer at half of their size.
+
     Networks know people, and edges, of the size that they have in pictures of that many pixels: enlarging frames of
     512×288 for networks of 512 and 672 pixels takes MAD from 7.8 to 7.1 and dtSSD from 5.0 to 4.6 (rendered clips).
     """
     scale = long_side / max(width, height)
-    return max(1, round(width * scale)), max(1, round(height * scale))
+    step = 1 if long_side % 2 else 2
+    across, down = (max(step, step * round(side * scale / step)) for side in (width, height))
+    return across, down
 
 
 def shrunk(picture: MatLike, height: int, width: int) -> MatLike:

@@ -47,6 +47,7 @@ class PhaseConfig(Strict):
     ranges in pixels for trimaps of crops, drawn independently.
     ``hard``: share of samples whose people are those with the highest loss of late. ``easy_to_hard``: share of the
     steps over which real backgrounds are faded in over solid colours (0: real ones at once).
+    ``trimap_sides``: end to end, the T-Net sees pictures of these long sides in turn, one a step; none means its own.
     ``validate_on``: folder in alphamatting.com's layout to measure on as well. ``freeze_t_net``: end to end with the
     T-Net as it is.
     ``start``: "imagenet" (EfficientNet-Lite0, a package), "resnet50" or "vgg16" (``start_file``), "checkpoint"
@@ -74,6 +75,7 @@ class PhaseConfig(Strict):
     crops: tuple[int, ...] = ()
     size: tuple[int, int] = (512, 288)
     sizes: tuple[tuple[int, int], ...] = ()
+    trimap_sides: tuple[Annotated[int, Field(ge=64)], ...] = ()
     trimap_radius: float = Field(0.012, gt=0)
     erosion: Range = (1, 14)
     dilation: Range = (1, 14)

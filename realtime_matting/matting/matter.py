@@ -85,8 +85,8 @@ class Matter:
         reuse: carry trimap and alpha from frame to frame, run the networks only when and where they are needed, and
             smooth what flickers. Without, every frame is matted for itself. It pays where `stream` may look one frame
             ahead: then about half of the frames go through no network.
-        live: the frames are a stream that cannot wait: without ``reuse``, a trimap serves a second frame where hardly
-            anything moves, and the matting network sees the part of the frame that the person is in.
+        live: the frames are a stream that cannot wait: without ``reuse``, a trimap serves up to three frames, moved
+            along with the person, and the matting network sees the part of the frame that the person is in.
 
     Raises:
         BundleError, EngineError, MissingExtraError: one line that says what is wrong and what to do.

@@ -164,8 +164,11 @@ class Networks:
     def _run(self, role: Role, rgb: NDArray[np.uint8]) -> FloatArray:
         spec = self.roles[role]
         outputs = self._engines[role]({"rgb": network_input(rgb, spec)})
+        answer = next(iter(outputs.values()))
         width, height = spec.scaled_size(rgb.shape[1], rgb.shape[0])
-        return next(iter(outputs.values()))[..., :height, :width]
+        # Trimap networks may answer at half of their size.
+        ratio = spec.working_size(rgb.shape[1], rgb.shape[0])[0] // answer.shape[-1]
+        return answer[..., : height // ratio, : width // ratio]
 
     def close(self) -> None:
         """Free the networks."""
@@ -200,9 +203,9 @@ def resize(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def pad(picture: Picture, size: tuple[int, int]) -> Picture:
-    """(h, w, C) → (height, width, C) of ``size`` (width, height) by repeating the right and the bottom edge."""
+    """(h, w, C) → (height, width, C) of ``size`` (width, height) mirrored at the right and the bottom edge."""
     height, width = picture.shape[:2]
     if (width, height) == size:
         return picture
     border = (0, size[1] - height, 0, size[0] - width)
-    return cv2.copyMakeBorder(picture, *border, cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+    return cv2.copyMakeBorder(picture, *border, cv2.BORDER_REFLECT_101)  # type: ignore[return-value]

@@ -81,20 +81,20 @@ Stage = Callable[[str, Draft], AbstractContextManager[None]]
 
 
 def draft_of_still(networks: Networks, rgb: Bytes, stage: Stage, held: HeldTrimap | None = None) -> Draft:
-    """All networks once; with ``held``, of a stream: a trimap may serve twice, and a part of the frame be enough."""
+    """All networks once; with ``held``, of a stream: a trimap may serve again, and a part of the frame be enough."""
     draft = Draft()
     with stage("trimap", draft):
         small = draft.small = networks.shrink(rgb)
         width, height = networks.work_size(rgb.shape[1], rgb.shape[0])
         alpha = None
-        before = held.for_frame(small, (width, height)) if held is not None and "matting" in networks.roles else None
+        before = held.for_frame(small) if held is not None and "matting" in networks.roles else None
         if before is not None:
-            probabilities, draft.why = before, "reuse: hardly moved"
+            probabilities, draft.why = before, "reuse: moved along"
         else:
             probabilities, alpha = networks.trimap(small)
-            probabilities = at_size(probabilities, (width, height))
             if held is not None:
                 held.keep(probabilities)
+        probabilities = at_size(probabilities, (width, height))
         draft.classes = partial(trimap_picture, probabilities, width, height)
     if alpha is not None and "matting" not in networks.roles:
         draft.alpha = alpha.copy()

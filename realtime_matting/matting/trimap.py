@@ -13,8 +13,11 @@ def resize_probabilities(probabilities: FloatArray, width: int, height: int) -> 
     """Bilinear, float32 (3, h, w) → contiguous float32 (3, height, width)."""
     if probabilities.shape[1:] == (height, width):
         return probabilities
-    planes = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in probabilities]
-    return np.stack(planes).astype(np.float32, copy=False)
+    probabilities = np.asarray(probabilities, np.float32)
+    resized = np.empty((len(probabilities), height, width), np.float32)
+    for plane, target in zip(probabilities, resized, strict=True):
+        cv2.resize(plane, (width, height), target, interpolation=cv2.INTER_LINEAR)
+    return resized
 
 
 def trimap_picture(probabilities: FloatArray, width: int, height: int) -> NDArray[np.uint8]:

@@ -77,9 +77,9 @@ class RoleSpec(_Table):
     Attributes:
         file: name of the ONNX file inside the bundle's folder.
         sha256: of that file, lower-case hexadecimal.
-        stride: H and W must be multiples of it.
+        stride: H and W must be multiples of it. A trimap network answers at the size of its input or at half of it.
         long_side: frames are scaled, keeping their aspect, until their longer side has this many pixels (see
-            `scaled_to`), then padded to the stride by repeating their right and bottom edge.
+            `scaled_to`), then padded to the stride, mirrored at the right and the bottom edge.
         fixed_size: (width, height) every frame is scaled to; either this or ``long_side`` is given.
         mean, std: of R, G, B in units of [0, 1].
         precision: of the arithmetic the graph asks for. ``int8``: rounding to 8 bits is in the graph; ``bf16``: a

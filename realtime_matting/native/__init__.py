@@ -136,7 +136,7 @@ def over(foreground: Rgb, alpha: Alpha, background: Rgb, out: Rgb) -> None:
 
 
 def normalised(picture: Rgb, scale: Floats, offset: Floats, out: Floats) -> None:
-    """scale · colour + offset into planes; beyond the picture its last column and row are repeated.
+    """scale · colour + offset into planes; beyond its right and bottom edge the picture is mirrored.
 
     Args:
         picture: uint8 (h, w, 3), or some of the columns of one.
@@ -153,7 +153,7 @@ def normalised(picture: Rgb, scale: Floats, offset: Floats, out: Floats) -> None
 
 
 def padded(plane: Floats, out: Floats) -> None:
-    """A copy in a larger plane; beyond it its last column and row are repeated.
+    """A copy in a larger plane; beyond its right and bottom edge it is mirrored.
 
     Args:
         plane: float32 (h, w), or some of the columns of one.

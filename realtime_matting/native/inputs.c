@@ -1,6 +1,15 @@
-/* What networks are given: planes of floats, padded at the right and at the bottom by repeating the last pixels. */
+/* What networks are given: planes of floats, mirrored beyond the right and the bottom edge. */
 
 #include "kernels.h"
+
+/* The pixel that stands in for one beyond the edge, as often mirrored as it takes: 0 1 2 3 2 1 0 1 … for four. */
+static int mirrored(int at, int count)
+{
+    if (count == 1)
+        return 0;
+    at %= 2 * count - 2;
+    return at < count ? at : 2 * count - 2 - at;
+}
 
 /* out (3, full_height, full_width) = scale · colour + offset; rows of the picture lie `pitch` bytes apart. */
 EXPORTED int KERNEL(normalised)(float *out, int full_height, int full_width, const uint8_t *picture, int pitch,
@@ -8,13 +17,13 @@ EXPORTED int KERNEL(normalised)(float *out, int full_height, int full_width, con
 {
     size_t plane = (size_t)full_height * full_width;
     for (int y = 0; y < full_height; y++) {
-        const uint8_t *restrict rgb = picture + (size_t)least(y, height - 1) * pitch;
+        const uint8_t *restrict rgb = picture + (size_t)mirrored(y, height) * pitch;
         for (int colour = 0; colour < 3; colour++) {
             float *restrict row = out + colour * plane + (size_t)y * full_width;
             for (int x = 0; x < width; x++)
                 row[x] = scale[colour] * rgb[3 * x + colour] + offset[colour];
             for (int x = width; x < full_width; x++)
-                row[x] = row[width - 1];
+                row[x] = row[mirrored(x, width)];
         }
     }
     return 1;
@@ -26,9 +35,9 @@ EXPORTED int KERNEL(padded)(float *out, int full_height, int full_width, const f
 {
     for (int y = 0; y < full_height; y++) {
         float *row = out + (size_t)y * full_width;
-        memcpy(row, plane + (size_t)least(y, height - 1) * pitch, sizeof(float) * width);
+        memcpy(row, plane + (size_t)mirrored(y, height) * pitch, sizeof(float) * width);
         for (int x = width; x < full_width; x++)
-            row[x] = row[width - 1];
+            row[x] = row[mirrored(x, width)];
     }
     return 1;
 }

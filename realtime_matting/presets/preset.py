@@ -22,8 +22,8 @@ class Preset(BaseModel):
     Attributes:
         model: name or folder of the model bundle.
         reuse: when to carry trimap and alpha from frame to frame (see ``Matter``): "files" is in video files, where the
-            next frame can be waited for; "always" in live runs too; "never". With "files" a live run takes, once, the
-            trimap of the frame before where hardly anything moved.
+            next frame can be waited for; "always" in live runs too; "never". With "files" a live run moves a trimap
+            along with the person, for two more frames at most.
         delay: with ``reuse``, frames to look ahead; video files only.
         foreground: "estimate" finds the person's own colours in soft pixels, "frame" takes the frame's.
         light_wrap: light of the new background on the person's rim, 0 to 1.

@@ -161,7 +161,7 @@ def test_over_rounds_to_the_nearest_and_keeps_what_is_known(shape: tuple[int, in
 
 @seeded
 @given(shape=shapes, more=st.tuples(st.integers(0, 20), st.integers(0, 20)), start=st.integers(0, 9))
-def test_inputs_are_scaled_and_padded_by_the_last_pixels(
+def test_inputs_are_scaled_and_mirrored_beyond_their_edges(
     shape: tuple[int, int], more: tuple[int, int], start: int
 ) -> None:
     rng = np.random.default_rng(start)
@@ -175,9 +175,9 @@ def test_inputs_are_scaled_and_padded_by_the_last_pixels(
     native.normalised(picture, scale, offset, out)
     native.padded(plane, copy)
     around = [(0, more[0]), (0, more[1])]
-    expected = np.pad((picture * scale + offset).transpose(2, 0, 1), [(0, 0), *around], mode="edge")
+    expected = np.pad((picture * scale + offset).transpose(2, 0, 1), [(0, 0), *around], mode="reflect")
     np.testing.assert_allclose(out, expected, rtol=1e-6, atol=1e-4)
-    np.testing.assert_array_equal(copy, np.pad(plane, around, mode="edge"))
+    np.testing.assert_array_equal(copy, np.pad(plane, around, mode="reflect"))
 
 
 def test_shares_of_two_planes_leave_the_rest_to_the_background() -> None:

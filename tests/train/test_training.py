@@ -18,7 +18,7 @@ from train.data.dataset import MattingSamples
 from train.loop import Job, train_phase
 from train.losses import prediction_loss, trimap_loss
 from train.meter import Batch, Losses
-from train.networks.shm import probabilities_at, shm_mobile
+from train.networks.shm import SHM, probabilities_at, shm_mobile
 from train.networks.u2net import U2NetP
 from train.recipes.shm import EndToEndPhase, cut_windows, train_shm
 from train.recipes.u2net import PHASE_OF_STAGE, deep_supervision, train_u2net
@@ -239,6 +239,29 @@ def test_end_to_end_trains_on_windows_of_larger_patches(toy_config: TrainConfig,
     network, about = load_network(out / "end_to_end" / "last")
     assert about.step == 4
     assert network(torch.rand(1, 3, 64, 64)).alpha.shape == (1, 1, 64, 64)
+
+
+@pytest.mark.parametrize("crops", [(), (48,)])
+def test_end_to_end_the_t_net_sees_the_sizes_asked_for_in_turn(
+    crops: tuple[int, ...], toy_config: TrainConfig, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[bool, int]] = []
+    real = SHM.trimap_logits
+
+    def noting(self: SHM, rgb: torch.Tensor, long_side: int | None = None) -> torch.Tensor:
+        logits = real(self, rgb, long_side)
+        seen.append((self.training, max(logits.shape[-2:])))
+        return logits
+
+    monkeypatch.setattr(SHM, "trimap_logits", noting)
+    change = {"sizes": ((96, 96),), "crops": crops, "crop": 48, "trimap_sides": (64, 80)}
+    phase = toy_config.phase("end_to_end").model_copy(update=change)
+    config = toy_config.model_copy(update={"phases": {"end_to_end": phase}})
+    start = trained / "end_to_end" / "best"
+    for steps in (3, 4):  # the second run goes on where the first one stopped
+        train_shm(config, "end_to_end", tmp_path, resume=True, steps=steps, device="cpu", t_net=start, m_net=start)
+    assert [side for training, side in seen if training] == [64, 80, 64, 80]
+    assert {side for training, side in seen if not training} == {96}  # its own is larger than the pictures
 
 
 @pytest.mark.parametrize("stage", [1, 2])

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from train.networks.mnet import VGG16_DEPTHS, VGG16_WIDTHS
+from train.networks.padding import pad_to_stride
 from train.networks.pooling import MaxPool, MaxUnpool, PoolRecord
 
 Upsampling = Literal["unpooling", "bilinear", "learned_bilinear", "deconvolution"]
@@ -174,7 +175,7 @@ class DIM(nn.Module):
     stretched to [−1, 1], about the range of the normalised colours, so that the zeros with which convolutions pad say
     "unknown". The alpha counts in the unknown region only; elsewhere the trimap is the alpha.
 
-    Any size works: inputs are padded to a multiple of 32 by repeating the edge, the alpha is cut back.
+    Any size works: inputs are padded to a multiple of 32 by mirroring them at the edges, the alpha is cut back.
 
     Args:
         upsampling: the paper's unpooling at remembered positions; or bilinear with fixed weights, the same with weights
@@ -212,7 +213,7 @@ class DIM(nn.Module):
     def forward(self, rgb: Tensor, trimap: Tensor) -> Prediction:
         height, width = rgb.shape[-2:]
         x = torch.cat([rgb, 2 * trimap - 1], dim=1)
-        x = F.pad(x, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
+        x = pad_to_stride(x, self.stride)
         raw = self.encoder_decoder(x)
         # Where the head does not learn, nothing needs to be kept for going back through it.
         seen = raw if next(self.refinement.parameters()).requires_grad else raw.detach()

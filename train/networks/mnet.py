@@ -7,9 +7,9 @@ with the encoder's features added after each unpooling, is the light M-Net.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from train.networks.padding import pad_to_stride
 from train.networks.pooling import MaxPool, MaxUnpool
 
 VGG16_WIDTHS = (64, 128, 256, 512, 512)
@@ -35,7 +35,7 @@ class MNet(nn.Module):
         skips: add the encoder's features after each unpooling. The paper has none; a narrow network needs them,
             since the indices tell where an edge is but not what colour it has.
 
-    Any size works: inputs are padded to a multiple of 16 by repeating the edge, the alpha is cut back.
+    Any size works: inputs are padded to a multiple of 16 by mirroring them at the edges, the alpha is cut back.
     """
 
     stride = 16
@@ -74,7 +74,7 @@ class MNet(nn.Module):
     def forward(self, rgb: Tensor, trimap: Tensor) -> Tensor:
         height, width = rgb.shape[-2:]
         x = torch.cat([rgb, trimap], dim=1)
-        x = F.pad(x, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
+        x = pad_to_stride(x, self.stride)
         features, records = [], []
         for stage, pool in zip(self.encoder, self.pools, strict=False):
             x = stage(x)

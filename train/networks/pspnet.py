@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from train.networks.padding import pad_to_stride
+
 BINS = (1, 2, 3, 6)
 
 
@@ -106,8 +108,8 @@ class PyramidPooling(nn.Module):
 class PSPNet(nn.Module):
     """Normalised RGB (N, 3, H, W) → trimap logits (N, 3, H, W): background, unknown, foreground.
 
-    Any size works: the picture is padded to a multiple of 8 by repeating its edge, and the logits are cut back. In
-    training, N must be at least 2: the batch norm after the 1×1 region has one value a picture.
+    Any size works: the picture is padded to a multiple of 8 by mirroring it at its edges, and the logits are cut back.
+    In training, N must be at least 2: the batch norm after the 1×1 region has one value a picture.
     """
 
     stride = 8
@@ -122,7 +124,7 @@ class PSPNet(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         height, width = rgb.shape[-2:]
-        x = F.pad(rgb, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
+        x = pad_to_stride(rgb, self.stride)
         logits: Tensor = self.head(self.pyramid(self.encoder(x)))  # stride 8
         logits = F.interpolate(logits, scale_factor=8.0, mode="bilinear", align_corners=False)
         return logits[..., :height, :width]

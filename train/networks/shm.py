@@ -55,10 +55,10 @@ class SHM(nn.Module):
         self.t_net, self.m_net = t_net, m_net
         self.trimap_long_side, self.matting_long_side = trimap_long_side, matting_long_side
 
-    def trimap_logits(self, rgb: Tensor) -> Tensor:
-        """T-Net alone, at its own size."""
+    def trimap_logits(self, rgb: Tensor, long_side: int | None = None) -> Tensor:
+        """T-Net alone, at its own size, or at another ``long_side``."""
         height, width = rgb.shape[-2:]
-        scale = self.trimap_long_side / max(height, width)
+        scale = (long_side or self.trimap_long_side) / max(height, width)
         if scale < 1:
             size = (round(height * scale), round(width * scale))
             # The antialiased filter has no bfloat16 kernel on a CPU.
@@ -71,8 +71,8 @@ class SHM(nn.Module):
         """M-Net and fusion for a given trimap (probabilities, (N, 3, H, W))."""
         return fuse(trimap, self.m_net(normalize(rgb, self.m_net.mean, self.m_net.std), trimap))
 
-    def forward(self, rgb: Tensor) -> Prediction:
-        logits = self.trimap_logits(rgb)
+    def forward(self, rgb: Tensor, trimap_long_side: int | None = None) -> Prediction:
+        logits = self.trimap_logits(rgb, trimap_long_side)
         return Prediction(self.matte(rgb, probabilities_at(logits, rgb.shape[-2:])), logits)
 
 

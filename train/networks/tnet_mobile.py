@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from train.networks.depthwise import DepthwiseConv2d
+from train.networks.padding import pad_to_stride
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class Merge(nn.Module):
 class MobileTNet(nn.Module):
     """Normalised RGB, float (N, 3, H, W) → trimap logits (N, 3, H, W): background, unknown, foreground.
 
-    Any size works: the picture is padded to a multiple of 32 by repeating its edge, and the logits are cut back.
+    Any size works: the picture is padded to a multiple of 32 by mirroring it at its edges, and the logits are cut back.
     """
 
     stride = 32
@@ -144,13 +145,18 @@ class MobileTNet(nn.Module):
         self.merges = nn.ModuleList(merges)
         self.head = nn.Conv2d(coarse, 3, 3, padding=1)
 
-    def forward(self, rgb: Tensor) -> Tensor:
-        height, width = rgb.shape[-2:]
-        x = F.pad(rgb, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
-        *fine, x = self.encoder(x)
+    def half_logits(self, rgb: Tensor) -> Tensor:
+        """The logits as they are computed, (N, 3, H/2, W/2); H and W are multiples of 32."""
+        *fine, x = self.encoder(rgb)
         # Mean over the picture: what kind of scene it is, for every pixel.
         x = x + self.context(x).mean(dim=(2, 3), keepdim=True)
         for merge, lateral in zip(self.merges, reversed(fine), strict=True):
             x = merge(x, lateral)  # strides 16, 8, 4, 2
-        logits: Tensor = F.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False)
+        logits: Tensor = self.head(x)
+        return logits
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        height, width = rgb.shape[-2:]
+        logits = self.half_logits(pad_to_stride(rgb, self.stride))
+        logits = F.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
         return logits[..., :height, :width]

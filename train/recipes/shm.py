@@ -42,8 +42,10 @@ class EndToEndPhase(SHM):
         super().__init__(shm.t_net, shm.m_net, **sides)
         self.side = side
 
-    def forward(self, patch: Tensor, crop: Tensor, windows: Tensor) -> Prediction:  # type: ignore[override]
-        logits = self.trimap_logits(patch)
+    def forward(  # type: ignore[override]
+        self, patch: Tensor, crop: Tensor, windows: Tensor, trimap_long_side: int | None = None
+    ) -> Prediction:
+        logits = self.trimap_logits(patch, trimap_long_side)
         probabilities = probabilities_at(logits, patch.shape[-2:])
         return Prediction(self.matte(crop, cut_windows(probabilities, windows, self.side)), logits)
 
@@ -210,18 +212,21 @@ def _end_to_end_job(shm: SHM, phase: PhaseConfig) -> Job:
     network = EndToEndPhase(shm, phase.crop) if phase.crops else shm
     frozen = (shm.t_net,) if phase.freeze_t_net else ()
 
-    def predict(model: nn.Module, batch: Batch) -> tuple[Prediction, Batch]:
+    def predict(model: nn.Module, batch: Batch, side: int | None = None) -> tuple[Prediction, Batch]:
         """Prediction and the batch it is compared with: cut to the windows where there are any."""
         if not phase.crops:
-            return model(batch["image"]), batch
+            return model(batch["image"], side), batch
         cut = {
             k: cut_windows(batch[k], batch["window"], phase.crop)
             for k in ("image", "alpha", "foreground", "background")
         }
-        return model(batch["image"], cut["image"], batch["window"]), {**batch, **cut}
+        return model(batch["image"], cut["image"], batch["window"], side), {**batch, **cut}
 
     def step_loss(model: nn.Module, batch: Batch) -> Losses:
-        prediction, target = predict(model, batch)
+        # All samples of a step have the same side, by their numbers, so that a run that is resumed goes on alike.
+        sides = phase.trimap_sides
+        side = sides[int(batch["index"][0]) // phase.batch_size % len(sides)] if sides else None
+        prediction, target = predict(model, batch, side)
         losses = matting_losses(prediction.alpha, target, phase)
         losses["trimap"] = trimap_loss(prediction.trimap_logits, batch["trimap"], loss.unknown_weight)
         if not phase.freeze_t_net:

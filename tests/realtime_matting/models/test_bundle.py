@@ -195,4 +195,6 @@ def test_the_working_size_holds_the_scaled_frame_and_less_than_a_stride_more(wid
     for side, inner, full in zip(sides, scaled, (width, height), strict=True):
         assert side % stride == 0
         assert 0 <= side - inner < stride
-        assert abs(inner - full * scale) <= 0.5 or inner == 1
+        step = 1 if long_side % 2 else 2  # a network may answer at half of its size
+        assert inner % step == 0
+        assert abs(inner - full * scale) <= step / 2 or inner == step

@@ -39,7 +39,7 @@ def test_small_networks_leave_a_core_to_the_rest_where_mattes_are_carried_in_a_f
     assert asked["threads"] == threads
 
 
-@pytest.mark.parametrize(("reuse", "reuses"), [("files", "reuse: hardly moved"), ("never", "refresh: every frame")])
+@pytest.mark.parametrize(("reuse", "reuses"), [("files", "reuse: moved along"), ("never", "refresh: every frame")])
 def test_a_live_run_takes_the_trimap_of_a_calm_frame_unless_nothing_is_to_be_reused(
     reuse: str, reuses: str, green_bundle: Path
 ) -> None:
