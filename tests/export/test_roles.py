@@ -4,6 +4,7 @@ import torch
 from export.roles import roles_of
 from realtime_matting.errors import InputError
 from train.networks.dim import DIM
+from train.networks.shm import shm_mobile
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,19 @@ def test_deep_image_matting_takes_three_probabilities_and_gives_the_alpha_that_i
     raw_and_refined = dim(rgb, classes[:, None].float() / 2)
     assert not torch.equal(*raw_and_refined)
     assert torch.equal(role.module(rgb, one_hot), raw_and_refined[counts])
+
+
+@torch.inference_mode()
+def test_the_light_t_net_answers_at_half_of_its_size_what_its_logits_are_there(lively):
+    torch.manual_seed(0)
+    network = lively(shm_mobile()).eval()
+    t_net = network.t_net
+    rgb = torch.randn(1, 3, 64, 96)
+    found = roles_of(network, "key")["trimap"].module(rgb)
+    assert found.shape == (1, 3, 32, 48)
+    torch.testing.assert_close(found, torch.softmax(t_net.half_logits(rgb), dim=1), atol=1e-5, rtol=1e-4)
+    doubled = torch.nn.functional.interpolate(t_net.half_logits(rgb), scale_factor=2.0, mode="bilinear")
+    torch.testing.assert_close(t_net(rgb), doubled, atol=1e-5, rtol=1e-4)
 
 
 def test_a_variant_without_unpooling_says_so():
