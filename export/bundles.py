@@ -19,7 +19,7 @@ from export.roles import RoleNetwork, roles_of
 from export.unpooling import Rewrite
 from realtime_matting.engines import EngineName
 from realtime_matting.errors import EngineError, InputError
-from realtime_matting.models.bundle import Bundle, Card, Role
+from realtime_matting.models.bundle import Bundle, Card, Padding, Role
 from train.checkpoints import load_network
 
 Weights = Literal["fp32", "fp16"]
@@ -103,26 +103,32 @@ def export_bundle(
     rewrite: Rewrite = "up-first",
     weights: Weights = "fp32",
     long_sides: Mapping[str, int] | None = None,
+    paddings: Mapping[str, Padding] | None = None,
     say: Callable[[str], None] = print,
 ) -> Bundle:
     """Write the bundle of a checkpoint.
 
     Args:
         long_sides: role → the longer side at which it sees frames, in place of the network's own.
+        paddings: role → how frames are padded for it, where not mirrored as in training.
 
     Raises:
-        InputError: the checkpoint cannot be read, its network fills no role, or not one of ``long_sides``, or a side is
-            not a multiple of the role's stride.
+        InputError: the checkpoint cannot be read, its network fills no role, or not one of ``long_sides`` or
+            ``paddings``, or a side is not a multiple of the role's stride.
         ParityError, EngineError: see :func:`export_role`.
         OutputError: ``folder`` cannot be written.
     """
     network, _ = load_network(checkpoint)
     specs, networks = {}, {}
-    for role, exported in resized(roles_of(network, rewrite), long_sides or {}).items():
+    roles = resized(roles_of(network, rewrite), long_sides or {})
+    if unknown := sorted((paddings or {}).keys() - roles.keys()):
+        raise InputError(f"--padding {unknown[0]}: this network has no such role; it has {', '.join(roles)}")
+    for role, exported in roles.items():
         networks[role] = export_role(role, exported, weights, say).SerializeToString()
         specs[role] = {
             "stride": exported.stride,
             "long_side": exported.long_side,
+            "padding": (paddings or {}).get(role, "mirror"),
             "mean": exported.mean,
             "std": exported.std,
             "weights": weights,

@@ -4,11 +4,12 @@ python -m export.onnx_model runs/shm_mobile/end_to_end/last out/my-model --card 
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast, get_args
 
 import typer
 
 from realtime_matting.errors import InputError
+from realtime_matting.models.bundle import Padding
 from train.cli import run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -29,6 +30,10 @@ def main(
         list[str] | None,
         typer.Option(metavar="ROLE=PIXELS", help="see frames at this size, not the checkpoint's: trimap=512"),
     ] = None,
+    padding: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=HOW", help="pad frames unlike training, which mirrors them: trimap=repeat"),
+    ] = None,
 ) -> None:
     """Export a checkpoint to a model bundle."""
     from export.bundles import export_bundle, read_card
@@ -39,9 +44,16 @@ def main(
         if not pixels.isdecimal():
             raise InputError(f"--long-side {text}: write it as ROLE=PIXELS, such as trimap=512")
         sides[role] = int(pixels)
+    paddings: dict[str, Padding] = {}
+    for text in padding or []:
+        role, _, how = text.partition("=")
+        if how not in get_args(Padding):
+            raise InputError(f"--padding {text}: write it as ROLE=mirror or ROLE=repeat, such as trimap=repeat")
+        paddings[role] = cast(Padding, how)
     bundle = export_bundle(
-        checkpoint, folder, read_card(card), rewrite=unpooling, weights=weights, long_sides=sides, say=typer.echo
-    )
+        checkpoint, folder, read_card(card), rewrite=unpooling, weights=weights, long_sides=sides, paddings=paddings,
+        say=typer.echo,
+    )  # fmt: skip
     size = sum(bundle.path(role).stat().st_size for role in bundle.roles)
     typer.echo(f"{folder}: {' + '.join(bundle.roles)}, {size / 1e6:.1f} MB")
 

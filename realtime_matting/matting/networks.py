@@ -114,7 +114,7 @@ class Networks:
         inputs = np.empty((2, 1, 3, down, part.stop - part.start), np.float32)
         normalise(picture[:, part], spec, inputs[0, 0])
         for plane, target in zip(probabilities, inputs[1, 0], strict=True):
-            padded(plane[:, part], target)
+            padded(plane[:, part], target, mirrored=spec.padding == "mirror")
         answer = next(iter(engine({"rgb": inputs[0], "trimap": inputs[1]}).values()))[0, 0, :height]
         alpha: FloatArray = answer[:, :width]
         if alpha.shape[1] == width:
@@ -148,7 +148,7 @@ class Networks:
         planes = np.empty((6, height, width), np.float32)
         normalise(rgb, spec, planes[:3])
         for plane, target in zip(probabilities, planes[3:], strict=True):
-            padded(plane, target)
+            padded(plane, target, mirrored=spec.padding == "mirror")
         answers: list[FloatArray] = []
         while len(answers) < len(areas):
             left = len(areas) - len(answers)
@@ -164,11 +164,7 @@ class Networks:
     def _run(self, role: Role, rgb: NDArray[np.uint8]) -> FloatArray:
         spec = self.roles[role]
         outputs = self._engines[role]({"rgb": network_input(rgb, spec)})
-        answer = next(iter(outputs.values()))
-        width, height = spec.scaled_size(rgb.shape[1], rgb.shape[0])
-        # Trimap networks may answer at half of their size.
-        ratio = spec.working_size(rgb.shape[1], rgb.shape[0])[0] // answer.shape[-1]
-        return answer[..., : height // ratio, : width // ratio]
+        return unpadded(next(iter(outputs.values())), rgb, spec)
 
     def close(self) -> None:
         """Free the networks."""
@@ -191,10 +187,17 @@ def network_input(rgb: NDArray[np.uint8], spec: RoleSpec) -> FloatArray:
     return planes
 
 
+def unpadded(answer: FloatArray, rgb: NDArray[np.uint8], spec: RoleSpec) -> FloatArray:
+    """The part of an answer (N, C, H, W) that shows the frame; a trimap network may answer at half of its size."""
+    width, height = spec.scaled_size(rgb.shape[1], rgb.shape[0])
+    ratio = spec.working_size(rgb.shape[1], rgb.shape[0])[0] // answer.shape[-1]
+    return answer[..., : height // ratio, : width // ratio]
+
+
 def normalise(rgb: NDArray[np.uint8], spec: RoleSpec, planes: FloatArray) -> None:
-    """uint8 (h, w, 3) with the network's mean and deviation into ``planes``, float32 (3, H, W), see `pad`."""
+    """uint8 (h, w, 3) with the network's mean and deviation into ``planes``, float32 (3, H, W), and padded."""
     mean, std = np.asarray(spec.mean, np.float32), np.asarray(spec.std, np.float32)
-    normalised(rgb, np.float32(1 / 255) / std, -mean / std, planes)
+    normalised(rgb, np.float32(1 / 255) / std, -mean / std, planes, mirrored=spec.padding == "mirror")
 
 
 def resize(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -202,10 +205,11 @@ def resize(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.asarray(shrunk(rgb, size[1], size[0]), np.uint8)
 
 
-def pad(picture: Picture, size: tuple[int, int]) -> Picture:
-    """(h, w, C) → (height, width, C) of ``size`` (width, height) mirrored at the right and the bottom edge."""
+def pad(picture: Picture, size: tuple[int, int], *, mirrored: bool) -> Picture:
+    """(h, w, C) → (height, width, C) of ``size`` (width, height), see `RoleSpec.padding`."""
     height, width = picture.shape[:2]
     if (width, height) == size:
         return picture
     border = (0, size[1] - height, 0, size[0] - width)
-    return cv2.copyMakeBorder(picture, *border, cv2.BORDER_REFLECT_101)  # type: ignore[return-value]
+    kind = cv2.BORDER_REFLECT_101 if mirrored else cv2.BORDER_REPLICATE
+    return cv2.copyMakeBorder(picture, *border, kind)  # type: ignore[return-value]

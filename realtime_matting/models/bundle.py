@@ -43,6 +43,7 @@ VALID_ROLES: tuple[frozenset[str], ...] = (
 )
 
 GraphPrecision = Literal["fp32", "bf16", "int8"]
+Padding = Literal["repeat", "mirror"]
 
 Text = Annotated[str, Field(min_length=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -79,8 +80,9 @@ class RoleSpec(_Table):
         sha256: of that file, lower-case hexadecimal.
         stride: H and W must be multiples of it. A trimap network answers at the size of its input or at half of it.
         long_side: frames are scaled, keeping their aspect, until their longer side has this many pixels (see
-            `scaled_to`), then padded to the stride, mirrored at the right and the bottom edge.
+            `scaled_to`), then padded to the stride at their right and bottom edge.
         fixed_size: (width, height) every frame is scaled to; either this or ``long_side`` is given.
+        padding: how: ``repeat`` the last column and row, or ``mirror`` the frame.
         mean, std: of R, G, B in units of [0, 1].
         precision: of the arithmetic the graph asks for. ``int8``: rounding to 8 bits is in the graph; ``bf16``: a
             float32 graph that was measured right and fastest in bf16; ``fp32``: a float32 graph. Where the engine is
@@ -94,6 +96,7 @@ class RoleSpec(_Table):
     stride: PositiveInt
     long_side: PositiveInt | None = None
     fixed_size: tuple[PositiveInt, PositiveInt] | None = None
+    padding: Padding = "repeat"
     mean: tuple[Finite, Finite, Finite]
     std: tuple[Positive, Positive, Positive]
     channel_order: Literal["rgb"] = "rgb"

@@ -27,8 +27,8 @@ _ARGUMENTS: dict[str, tuple[type[ctypes.c_void_p] | type[ctypes.c_int] | type[ct
     "filter_soft": (_PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE),
     "near_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE, _NUMBER),
     "fuse_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE),
-    "normalised": (_PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _SIZE, _PLANE, _PLANE),
-    "padded": (_PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _SIZE),
+    "normalised": (_PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _SIZE, _PLANE, _PLANE, _SIZE),
+    "padded": (_PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE),
     "shares": (_PLANE, _PLANE, _PLANE, _SIZE),
     "over": (_PLANE, _PLANE, _PLANE, _PLANE, _SIZE, _SIZE),
 }
@@ -135,25 +135,26 @@ def over(foreground: Rgb, alpha: Alpha, background: Rgb, out: Rgb) -> None:
     _call("over", out, foreground, alpha, background, *alpha.shape)
 
 
-def normalised(picture: Rgb, scale: Floats, offset: Floats, out: Floats) -> None:
-    """scale · colour + offset into planes; beyond its right and bottom edge the picture is mirrored.
+def normalised(picture: Rgb, scale: Floats, offset: Floats, out: Floats, *, mirrored: bool) -> None:
+    """scale · colour + offset into planes; beyond its right and bottom edge the picture goes on, see ``mirrored``.
 
     Args:
         picture: uint8 (h, w, 3), or some of the columns of one.
         scale, offset: float32 (3,).
         out: float32 (3, H, W), contiguous, H ≥ h, W ≥ w.
+        mirrored: beyond the edges, mirror the picture; else repeat its last column and row.
     """
     if picture.strides[1:] != (3, 1) or picture.strides[0] < 0:
         picture = _bytes(picture)
     _require(picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3 and picture.size > 0)
     _require(_is_room(out, picture.shape[:2]) and out.ndim == len(out) == 3)
     _require(scale.shape == offset.shape == (3,))
-    pitch = picture.strides[0]
-    _call("normalised", out, *out.shape[1:], picture, pitch, *picture.shape[:2], _floats(scale), _floats(offset))
+    size, numbers = picture.shape[:2], (_floats(scale), _floats(offset))
+    _call("normalised", out, *out.shape[1:], picture, picture.strides[0], *size, *numbers, mirrored)
 
 
-def padded(plane: Floats, out: Floats) -> None:
-    """A copy in a larger plane; beyond its right and bottom edge it is mirrored.
+def padded(plane: Floats, out: Floats, *, mirrored: bool) -> None:
+    """A copy in a larger plane, in which it goes on beyond its right and bottom edge as in `normalised`.
 
     Args:
         plane: float32 (h, w), or some of the columns of one.
@@ -163,7 +164,7 @@ def padded(plane: Floats, out: Floats) -> None:
         plane = _floats(plane)
     _require(plane.dtype == np.float32 and plane.ndim == out.ndim == 2 and plane.size > 0)
     _require(_is_room(out, plane.shape))
-    _call("padded", out, *out.shape, plane, plane.strides[0] // 4, *plane.shape)
+    _call("padded", out, *out.shape, plane, plane.strides[0] // 4, *plane.shape, mirrored)
 
 
 def shares(unknown: NDArray[np.uint8], foreground: NDArray[np.uint8]) -> Floats:

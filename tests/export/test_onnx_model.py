@@ -35,14 +35,20 @@ CARD = {
 
 
 @pytest.fixture(scope="module")
-def exported(small_checkpoint, tmp_path_factory) -> tuple[Bundle, str]:
+def card_file(tmp_path_factory) -> Path:
+    """CARD as a file."""
+    path = tmp_path_factory.mktemp("card") / "card.yaml"
+    path.write_text(yaml.safe_dump(CARD))
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(small_checkpoint, card_file, tmp_path_factory) -> tuple[Bundle, str]:
     """The bundle made by the command line, and what it printed."""
-    folder = tmp_path_factory.mktemp("out")
-    (folder / "card.yaml").write_text(yaml.safe_dump(CARD))
-    arguments = [str(small_checkpoint), str(folder / "small"), "--card", str(folder / "card.yaml")]
+    arguments = [str(small_checkpoint), str(tmp_path_factory.mktemp("out") / "small"), "--card", str(card_file)]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0
-    return Bundle.load(folder / "small"), result.output
+    return Bundle.load(Path(arguments[1])), result.output
 
 
 def test_the_bundle_says_how_each_role_is_fed(exported):
@@ -54,6 +60,7 @@ def test_the_bundle_says_how_each_role_is_fed(exported):
     assert trimap.std == (0.5, 0.25, 0.2)
     assert matting.mean == (0.485, 0.456, 0.406)
     assert matting.weights == "fp32"
+    assert trimap.padding == matting.padding == "mirror"  # as in training
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
@@ -76,6 +83,18 @@ def test_roles_can_be_made_to_see_frames_at_other_sizes(small_checkpoint):
     roles = roles_of(load_network(small_checkpoint)[0], "up-first")
     sides = {role: one.long_side for role, one in resized(roles, {"matting": 160}).items()}
     assert sides == {"trimap": roles["trimap"].long_side, "matting": 160}
+
+
+def test_a_role_can_be_made_to_see_frames_padded_otherwise(small_checkpoint, tmp_path, card_file):
+    call = [str(small_checkpoint), str(tmp_path / "small"), "--card", str(card_file), "--padding"]
+    assert CliRunner().invoke(app, [*call, "trimap=repeat"], catch_exceptions=False).exit_code == 0
+    assert [one.padding for one in Bundle.load(tmp_path / "small").roles.values()] == ["repeat", "mirror"]
+    for wrong, said in (
+        ("alpha=repeat", "no such role; it has trimap, matting"),
+        ("trimap=zero", "write it as"),
+    ):
+        with pytest.raises(InputError, match=said):
+            CliRunner().invoke(app, [*call, wrong], catch_exceptions=False)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The compiled kernels against the same in NumPy and OpenCV."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -160,9 +161,14 @@ def test_over_rounds_to_the_nearest_and_keeps_what_is_known(shape: tuple[int, in
 
 
 @seeded
-@given(shape=shapes, more=st.tuples(st.integers(0, 20), st.integers(0, 20)), start=st.integers(0, 9))
-def test_inputs_are_scaled_and_mirrored_beyond_their_edges(
-    shape: tuple[int, int], more: tuple[int, int], start: int
+@given(
+    shape=shapes,
+    more=st.tuples(st.integers(0, 20), st.integers(0, 20)),
+    start=st.integers(0, 9),
+    mirrored=st.booleans(),
+)
+def test_inputs_are_scaled_and_go_on_beyond_their_edges(
+    shape: tuple[int, int], more: tuple[int, int], start: int, mirrored: bool
 ) -> None:
     rng = np.random.default_rng(start)
     picture = rng.integers(0, 256, (shape[0], shape[1] + 9, 3), dtype=np.uint8)[:, start : start + shape[1]]
@@ -172,12 +178,13 @@ def test_inputs_are_scaled_and_mirrored_beyond_their_edges(
         np.empty((3, shape[0] + more[0], shape[1] + more[1]), np.float32),
         np.empty(np.add(shape, more), np.float32),
     )
-    native.normalised(picture, scale, offset, out)
-    native.padded(plane, copy)
+    native.normalised(picture, scale, offset, out, mirrored=mirrored)
+    native.padded(plane, copy, mirrored=mirrored)
     around = [(0, more[0]), (0, more[1])]
-    expected = np.pad((picture * scale + offset).transpose(2, 0, 1), [(0, 0), *around], mode="reflect")
+    mode: Literal["reflect", "edge"] = "reflect" if mirrored else "edge"
+    expected = np.pad((picture * scale + offset).transpose(2, 0, 1), [(0, 0), *around], mode=mode)
     np.testing.assert_allclose(out, expected, rtol=1e-6, atol=1e-4)
-    np.testing.assert_array_equal(copy, np.pad(plane, around, mode="reflect"))
+    np.testing.assert_array_equal(copy, np.pad(plane, around, mode=mode))
 
 
 def test_shares_of_two_planes_leave_the_rest_to_the_background() -> None:
@@ -212,9 +219,9 @@ Call = Callable[[], object]
         lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 5), _zeros(3, 2, 2)),
         lambda: native.coefficients(_rgb(4, 5), _zeros(4, 6), _zeros(2, 4), radius=2, smoothness=1.0),
         lambda: native.near_colours(_rgb(4, 5), _zeros(5, 5), wide=7, narrow=1, faint=1e-4),
-        lambda: native.normalised(_rgb(4, 5), _zeros(3), _zeros(3), _zeros(3, 3, 5)),
-        lambda: native.normalised(_rgb(4, 5), _zeros(2), _zeros(2), _zeros(3, 4, 5)),
-        lambda: native.padded(_zeros(4, 5), _zeros(8, 10)[::2, ::2]),
+        lambda: native.normalised(_rgb(4, 5), _zeros(3), _zeros(3), _zeros(3, 3, 5), mirrored=True),
+        lambda: native.normalised(_rgb(4, 5), _zeros(2), _zeros(2), _zeros(3, 4, 5), mirrored=True),
+        lambda: native.padded(_zeros(4, 5), _zeros(8, 10)[::2, ::2], mirrored=True),
         lambda: native.shares(_rgb(4, 5)[..., 0], _rgb(4, 6)[..., 0]),
         lambda: native.over(_rgb(4, 5), _zeros(4, 5), _rgb(5, 5), _rgb(4, 5)),
         lambda: native.over(_rgb(4, 5), _zeros(4, 5), _rgb(4, 5), _rgb(4, 10)[:, ::2]),

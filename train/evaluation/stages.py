@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from realtime_matting.engines import Engine, open_engine
 from realtime_matting.errors import InputError
 from realtime_matting.matting.fusion import fuse
-from realtime_matting.matting.matter import BAND, network_input, pad, resize
+from realtime_matting.matting.networks import BAND, network_input, pad, resize, unpadded
 from realtime_matting.matting.refine import at_picture_size
 from realtime_matting.matting.trimap import probabilities_from_alpha, resize_probabilities
 from realtime_matting.models.bundle import Bundle, Role
@@ -93,7 +93,8 @@ class BundleStages:
             return np.asarray(self._run("alpha", small)[0, 0], np.float32)
         spec = self._roles["matting"]
         at_size = resize_probabilities(trimap, *spec.scaled_size(small.shape[1], small.shape[0]))
-        padded = pad(at_size.transpose(1, 2, 0), spec.working_size(small.shape[1], small.shape[0])).transpose(2, 0, 1)
+        size = spec.working_size(small.shape[1], small.shape[0])
+        padded = pad(at_size.transpose(1, 2, 0), size, mirrored=spec.padding == "mirror").transpose(2, 0, 1)
         raw = self._run("matting", small, trimap=np.ascontiguousarray(padded)[None])[0, 0]
         return fuse(at_size, raw)
 
@@ -108,9 +109,8 @@ class BundleStages:
     def _run(self, role: Role, rgb: Picture, **others: Probabilities) -> Any:
         spec = self._roles[role]
         outputs = self._engines[role]({"rgb": network_input(rgb, spec), **others})
-        width, height = spec.scaled_size(rgb.shape[1], rgb.shape[0])
         # The engine's own memory is only valid until its next call.
-        return np.array(next(iter(outputs.values()))[..., :height, :width], np.float32)
+        return np.array(unpadded(next(iter(outputs.values())), rgb, spec), np.float32)
 
 
 class CheckpointStages:

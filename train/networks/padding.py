@@ -8,7 +8,7 @@ def pad_to_stride(pictures: Tensor, stride: int) -> Tensor:
     """(N, C, H, W) → (N, C, H', W'), the next multiples of ``stride``, mirrored at the right and the bottom edge.
 
     Repeating the last row instead makes stripes that no camera sees, and of which a network that trains on whole crops
-    knows nothing: a person whom the lower edge cuts then ends before it. The runtime pads alike.
+    knows nothing: a person whom the lower edge cuts then ends before it. The runtime can do both.
     """
     for axis in (2, 3):
         # A mirror shows no more than there is; a picture that is smaller is mirrored again, and one pixel is repeated.

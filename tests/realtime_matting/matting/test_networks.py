@@ -8,7 +8,7 @@ import pytest
 from onnx import helper
 
 from realtime_matting.matting.matter import Matter
-from realtime_matting.matting.networks import Networks
+from realtime_matting.matting.networks import Networks, network_input
 from realtime_matting.models import Bundle
 from realtime_matting.models.registry import find_bundle
 
@@ -49,3 +49,14 @@ def test_a_trimap_network_may_answer_at_half_of_its_size(
     width, height = networks.roles["trimap"].scaled_size(size[1], size[0])
     assert networks.trimap(rgb)[0].shape == (3, height // 2, width // 2)
     networks.close()
+
+
+@pytest.mark.parametrize("padding", ["repeat", "mirror"])
+def test_frames_are_padded_as_the_bundle_says(padding: str, green_bundle: Path) -> None:
+    spec = find_bundle(green_bundle).roles["trimap"].model_copy(update={"padding": padding, "long_side": 48})
+    made = network_input(disc(42, 48), spec)
+    assert made.shape == (1, 3, 48, 48)
+    below = made[0, :, 42:]
+    expected = made[0, :, 41:42] if padding == "repeat" else made[0, :, 40:34:-1]
+    np.testing.assert_array_equal(below, np.broadcast_to(expected, below.shape))
+    assert padding == "mirror" or spec.model_dump(exclude_defaults=True).get("padding") is None

@@ -62,7 +62,7 @@ def test_a_band_narrower_than_the_padded_picture_counts_from_the_same_left() -> 
 
 
 def test_a_part_of_a_real_frame_is_matted_as_in_the_whole() -> None:
-    with VideoSource(str(SAMPLE / "talk.mp4")) as source:
+    with VideoSource(str(SAMPLE / "gesture.mp4")) as source:
         rgb = next(iter(source)).rgb
     with closing(Networks(find_bundle("shm-fast"), engine="openvino", threads=1, precision="f32")) as networks:
         small = networks.shrink(rgb)
