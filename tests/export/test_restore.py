@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from export.restore import app, restore
+from export.roles import TrimapOf
 from realtime_matting.engines import open_engine
 from realtime_matting.errors import InputError, OutputError
 from realtime_matting.models.bundle import Role
@@ -73,7 +74,7 @@ def test_the_checkpoint_gives_what_the_bundle_gives(restored: Path) -> None:
     trimap = torch.softmax(3 * torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(2)), dim=1)
     with torch.no_grad():
         answers: dict[Role, Tensor] = {
-            "trimap": torch.softmax(network.t_net(rgb), dim=1),
+            "trimap": TrimapOf(network.t_net)(rgb),
             "matting": network.m_net(rgb, trimap),
         }
     bundle = find_bundle("shm-fast")
