@@ -10,7 +10,8 @@ role         inputs                                                             
 ``alpha``    ``rgb`` (1, 3, H, W) normalised                                        ``alpha`` (1, 1, H, W)
 ===========  =====================================================================  =================================
 
-A trimap is three class probabilities in the order background, unknown, foreground. An alpha is in [0, 1]; that of
+A trimap is three class probabilities in the order background, unknown, foreground; as an output it may also be half as
+high and half as wide. An alpha is in [0, 1]; that of
 ``matting`` holds inside the unknown region, before the fusion. Normalised means (rgb/255 − mean) / std.
 
 A bundle holds ``trimap`` and ``matting``, or ``alpha``, or ``alpha`` and ``matting``. Nothing in it is executable.
@@ -78,7 +79,7 @@ class RoleSpec(_Table):
     Attributes:
         file: name of the ONNX file inside the bundle's folder.
         sha256: of that file, lower-case hexadecimal.
-        stride: H and W must be multiples of it. A trimap network answers at the size of its input or at half of it.
+        stride: H and W must be multiples of it.
         long_side: frames are scaled, keeping their aspect, until their longer side has this many pixels (see
             `scaled_to`), then padded to the stride at their right and bottom edge.
         fixed_size: (width, height) every frame is scaled to; either this or ``long_side`` is given.
