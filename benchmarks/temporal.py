@@ -46,7 +46,7 @@ from train.evaluation.baselines import Predictor, open_predictors
 from train.evaluation.sets import Clip, load_sets
 
 Alpha = NDArray[np.float32]
-NETWORKS = ("trimap", "matting")
+NETWORKS = ("look", "trimap", "matting")
 CARRYING = ("motion", "stability")
 CALM = 4.0
 """Mean change of the true alpha from frame to frame, 1e-3, below which a sequence is calm."""
@@ -116,6 +116,7 @@ def measure(
             yield Frame(sample.image, index, Fraction(1, 30), index)
 
     on.reset()
+    off.reset()
     if baseline is not None:
         baseline.reset()
     for frame, matte in on.stream(frames(), delay=delay):

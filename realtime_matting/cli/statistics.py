@@ -10,7 +10,7 @@ from realtime_matting.matting.matter import Matte
 
 _TABLE = ".csv"
 _PICTURES = (".png", ".svg", ".pdf")
-STAGES = ("motion", "trimap", "matting", "stability", "refine", "foreground")
+STAGES = ("look", "motion", "trimap", "matting", "stability", "refine", "foreground")
 COLUMNS = ("frame", "seconds", "why", "refresh", "band", "matted", *(f"{stage}_ms" for stage in STAGES))
 
 

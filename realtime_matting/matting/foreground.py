@@ -34,13 +34,14 @@ _REACH = 2 * (_WIDE // 2) + _NARROW + 2  # how far around a pixel of the small p
 _FAINT = 1e-4  # where a box holds less foreground than this, F_b tends to the mean of the picture
 
 
-def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None) -> Rgb:
+def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None, short_side: int | None = None) -> Rgb:
     """Foreground colours F of a picture, such that α·F + (1 − α)·B is the person before a background B.
 
     Args:
         image: uint8 (H, W, 3), the picture.
         alpha: float32 (H, W) in [0, 1].
         halved: uint8, the picture halved once or more, where the caller has it already.
+        short_side: of the whole frame, in pixels, where the picture is a part of one: the means reach as far in both.
 
     Returns:
         uint8 (H, W, 3), a new array: the estimate where 0 < α < 1 and where α = 0 within 2 pixels of that; everywhere
@@ -57,7 +58,7 @@ def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None) -> Rgb:
     x, y, across, down = cv2.boundingRect(soft)
     if not across:
         return image.copy()
-    reduction = 2 ** max(0, round(math.log2(min(full) / _SHORT_SIDE)))
+    reduction = 2 ** max(0, round(math.log2((short_side or min(full)) / _SHORT_SIDE)))
     small = _divided(full, reduction)
     # Colours go on for two pixels, and interpolation looks one further.
     area = Rectangle(y, y + down, x, x + across).grown(2, 2, full)

@@ -21,10 +21,12 @@ from realtime_matting.errors import InputError
 from realtime_matting.frames import Frame
 from realtime_matting.matting.foreground import blur_fusion
 from realtime_matting.matting.held import HeldTrimap
+from realtime_matting.matting.lookout import Choice, Lookout
 from realtime_matting.matting.networks import BAND, Networks, network_input, pad, resize
 from realtime_matting.matting.refine import at_picture_size
 from realtime_matting.matting.stream import Draft, Stream, draft_of_still
 from realtime_matting.matting.watching import Seen, Watcher, seen_ahead
+from realtime_matting.matting.window import FRAME, SQUARE, TALL, Shape, Window, takes_windows
 from realtime_matting.models.registry import find_bundle
 from realtime_matting.profiling import Profile
 
@@ -43,7 +45,8 @@ class Matte:
     Attributes:
         alpha: float32 (H, W) in [0, 1]; 0 background, 1 person.
         foreground: uint8 (H, W, 3) RGB, colours of the person without the old background; meaningful where alpha > 0.
-        classes: makes the trimap at the networks' size, see `trimap`.
+        classes: makes the trimap of the window at the networks' size, see `trimap`.
+        window: the part of the frame that the networks saw; elsewhere alpha is 0.
         why: how the trimap of this frame came about, for people: "refresh: scene cut", "reuse: age 3".
         band: share of the picture in the unknown band, where the matting network has a say.
         matted: share of the picture that the matting network was given; tiles overlap, so it may be more than 1.
@@ -53,6 +56,7 @@ class Matte:
     alpha: FloatArray
     foreground: NDArray[np.uint8]
     classes: Callable[[], NDArray[np.uint8]]
+    window: Window
     why: str
     band: float = 0.0
     matted: float = 0.0
@@ -61,8 +65,11 @@ class Matte:
     @cached_property
     def trimap(self) -> NDArray[np.uint8]:
         """uint8 (H, W); 0 background, 128 unknown, 255 foreground. Made when first asked for: few ever look at it."""
-        height, width = self.alpha.shape
-        return np.asarray(cv2.resize(self.classes(), (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+        height, width = self.window.size
+        trimap = np.zeros(self.alpha.shape, np.uint8)
+        part = cv2.resize(self.classes(), (width, height), interpolation=cv2.INTER_NEAREST)
+        trimap[self.window.area.slices()] = part
+        return trimap
 
 
 class Matter:
@@ -87,6 +94,10 @@ class Matter:
             ahead: then about half of the frames go through no network.
         live: the frames are a stream that cannot wait: without ``reuse``, a trimap serves up to three frames, moved
             along with the person, and the matting network sees the part of the frame that the person is in.
+        window: show the networks the part of the frame that people are in (see `matting.window`), for bundles that take
+            it. Without, always the whole frame.
+        waits: whether a frame may wait for an engine to prepare for another window, half a second; if not, the whole
+            frame is shown meanwhile. None: unless ``live``. What waits always gives the same for the same frames.
 
     Raises:
         BundleError, EngineError, MissingExtraError: one line that says what is wrong and what to do.
@@ -103,6 +114,8 @@ class Matter:
         foreground: bool = True,
         reuse: bool = False,
         live: bool = False,
+        window: bool = True,
+        waits: bool | None = None,
     ) -> None:
         keep_freed_memory()
         self.bundle = find_bundle(model)
@@ -111,10 +124,19 @@ class Matter:
         self._reuse = reuse
         self._held = HeldTrimap() if live else None
         self._stream: Stream | None = None
+        self._window: Window | None = None  # of the last frame
         self._begun: tuple[int, ...] | None = None  # shape of the last frame
         if threads is None and hasattr(os, "sched_getaffinity"):  # Linux: the cores this process may use
             threads = len(os.sched_getaffinity(0))
         self._networks = Networks(self.bundle, engine=engine, threads=threads, precision=precision)
+        self._sized: dict[Shape, Networks] = {FRAME: self._networks}
+        self._lookout: Lookout | None = None
+        if window and takes_windows(self._networks.roles):
+            # Engines for GPUs were built for the frame's own shape.
+            shapes = (FRAME, SQUARE, TALL) if self._networks.takes_tiles else (FRAME,)
+            self._sized |= {shape: self._networks.sized(shape.sized(self._networks.roles)) for shape in shapes}
+            ready = _always if waits or (waits is None and not live) else self._is_ready
+            self._lookout = Lookout(self._networks.roles, shapes=shapes, ready=ready)
 
     def __call__(self, rgb: NDArray[np.uint8]) -> Matte:
         """Matte of the next frame.
@@ -164,7 +186,7 @@ class Matter:
         for frame, seen in self._watched(frames):
             draft = self._draft(frame.rgb, ahead=delay > 0, seen=seen)
             if waiting is not None:
-                if self._stream is not None and waiting[1].is_between:
+                if self._stream is not None and waiting[1].is_between and waiting[1].window == draft.window:
                     # Left to the thread that finishes: this one has the networks to run.
                     waiting[1].settle = partial(self._stream.look_back, waiting[1], draft)
                 yield waiting
@@ -179,12 +201,16 @@ class Matter:
         """The frames, where mattes are carried with what is seen of them before the networks look."""
         if not self._reuse:
             return ((frame, None) for frame in frames)
-        watch = Watcher(self._networks)
+        watch = Watcher()
 
         def see(rgb: NDArray[np.uint8]) -> Seen:
             _check(rgb)
             with self.profile.stage("motion"):
-                return watch(rgb)
+                # The window of the frame in use: as a rule it is this one's too.
+                window = self._lookout.window if self._lookout is not None else None
+                if window is None or window.frame != rgb.shape[:2]:
+                    window = Window.whole((rgb.shape[0], rgb.shape[1]))
+                return watch(rgb, window, self._sized[window.shape])
 
         return seen_ahead(frames, see)
 
@@ -197,11 +223,47 @@ class Matter:
         if self._begun != rgb.shape:
             self._networks.begin(rgb.shape[1], rgb.shape[0])
             self._begun = rgb.shape
+        start = time.perf_counter()
+        with self.profile.stage("look"):
+            choice = self._chosen(rgb)
+        looked = 1e3 * (time.perf_counter() - start)
+        window, networks = choice.window, self._sized[choice.window.shape]
+        before, self._window = self._window, window
+        if before != window:
+            if networks is not self._networks:
+                networks.begin(window.size[1], window.size[0])
+            self._stream = None
+            if self._held is not None:
+                self._held.forget()
+        part = window.cut(rgb)
         if not self._reuse:
-            return draft_of_still(self._networks, rgb, self._stage, self._held)
-        if self._stream is None or self._stream.frame_shape != rgb.shape:
-            self._stream = Stream(self._networks, rgb.shape)
-        return self._stream.draft(rgb, self._stage, ahead=ahead, seen=seen)
+            draft = draft_of_still(networks, part, self._stage, self._held, choice.trimap)
+        else:
+            if self._stream is None:
+                self._stream = Stream(networks, part.shape)
+            if seen is not None and seen.window != window:
+                seen = None
+            draft = self._stream.draft(part, self._stage, ahead=ahead, seen=seen, trimap=choice.trimap)
+            if before is not None and before != window and before.frame == window.frame:
+                draft.why = f"refresh: {'scene cut' if choice.is_cut else 'window moved'}"
+        draft.window = window
+        draft.milliseconds["look"] = looked
+        if self._lookout is not None:
+            self._lookout.saw(draft.alpha)
+        return draft
+
+    def _chosen(self, rgb: NDArray[np.uint8]) -> Choice:
+        """The part of the next frame that the networks are to see."""
+        if self._lookout is None:
+            return Choice(Window.whole((rgb.shape[0], rgb.shape[1])))
+        return self._lookout.choose(rgb, partial(self._look, rgb))
+
+    def _look(self, rgb: NDArray[np.uint8]) -> FloatArray:
+        """The trimap network on the whole frame."""
+        return self._networks.trimap(self._networks.shrink(rgb))[0].copy()
+
+    def _is_ready(self, window: Window) -> bool:
+        return self._sized[window.shape].ready(window.size[1], window.size[0])
 
     def _finish(self, rgb: NDArray[np.uint8], draft: Draft) -> Matte:
         """From the networks' size to the frame's own."""
@@ -209,11 +271,19 @@ class Matter:
             with self._stage("stability", draft):
                 draft.settle()
             draft.settle = None  # it holds the draft: a circle would keep its memory until Python looks for circles
+        window = draft.window
+        assert window is not None  # `_draft`
         with self._stage("refine", draft):
-            alpha = at_picture_size(draft.alpha, rgb, small=draft.small)
+            part = window.cut(rgb)
+            alpha_of_part = at_picture_size(draft.alpha, part, small=draft.small)
+            alpha = window.placed(alpha_of_part)
         with self._stage("foreground", draft):
-            foreground = blur_fusion(rgb, alpha, halved=draft.small) if self._estimate_foreground else rgb
-        return Matte(alpha, foreground, draft.classes, draft.why, draft.band, draft.matted, draft.milliseconds)
+            foreground = rgb
+            if self._estimate_foreground:
+                fused = blur_fusion(part, alpha_of_part, halved=draft.small, short_side=min(rgb.shape[:2]))
+                foreground = window.replaced(rgb, fused)
+        band, matted = draft.band * window.share, draft.matted * window.share
+        return Matte(alpha, foreground, draft.classes, window, draft.why, band, matted, draft.milliseconds)
 
     @contextmanager
     def _stage(self, name: str, draft: Draft) -> Iterator[None]:
@@ -233,8 +303,10 @@ class Matter:
         """Forget the stream: the next frame is treated as the first of a new one."""
         if self._held is not None:
             self._held.forget()
-        if self._stream is not None:
-            self._stream.forget()
+        self._stream = None
+        if self._lookout is not None:
+            self._lookout.forget()
+        self._window = None
 
     def describe(self) -> str:
         """One line for people: which model runs on what."""
@@ -252,6 +324,10 @@ class Matter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _always(window: Window) -> bool:
+    return True
 
 
 def _check(rgb: NDArray[np.uint8]) -> None:

@@ -1,6 +1,7 @@
 """A bundle's networks, and frames as these want them."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
@@ -34,7 +35,7 @@ class Networks:
     """
 
     def __init__(self, bundle: Bundle, *, engine: EngineName, threads: int | None, precision: Precision | None) -> None:
-        self.roles = bundle.roles
+        self.roles: Mapping[Role, RoleSpec] = bundle.roles
         self._engines: dict[Role, Engine] = {}
         with ExitStack() as opened:
             for role in bundle.roles:
@@ -43,6 +44,12 @@ class Networks:
                 )
                 opened.callback(self._engines[role].close)
             opened.pop_all()
+
+    def sized(self, roles: Mapping[Role, RoleSpec]) -> "Networks":
+        """The same networks, on the same engines, for pictures of other sizes. Only the original is to be closed."""
+        other = copy.copy(self)
+        other.roles = roles
+        return other
 
     @property
     def engines(self) -> list[str]:
@@ -122,6 +129,14 @@ class Networks:
         alpha = (probabilities[2] > probabilities[0]).astype(np.float32)
         alpha[:, part] = answer[:, : width - part.start]
         return alpha, (part.stop - part.start) / across
+
+    def ready(self, width: int, height: int) -> bool:
+        """Whether frames of this size would be taken without a pause; if not, the engines begin to prepare for them."""
+        asked = []
+        for role, spec in self.roles.items():
+            across, down = spec.working_size(width, height)
+            asked.append(self._engines[role].prepared(dict.fromkeys(ROLE_INPUTS[role], (1, 3, down, across))))
+        return all(asked)
 
     def warm_up(self, width: int, height: int) -> None:
         """Compile all networks for a stream of frames of this size, wholes and parts, so that no frame waits for it."""

@@ -60,6 +60,8 @@ def fast_guided_filter(
         raise ValueError(f"guide_small {guide_small.shape[:2]} must be of the alpha's size {small}")
 
     alpha = np.asarray(cv2.resize(alpha_small, full[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    # The weights of neighbours, rounded, may add up to a little more than 1.
+    np.minimum(alpha, 1, out=alpha)
     # The model knows no edge that is not one of colour: without a ceiling the dark grooves of a wall go on where a dark
     # hat ends.
     ceiling = np.asarray(cv2.dilate(alpha_small, _NEIGHBOURS), np.float32)

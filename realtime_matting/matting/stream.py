@@ -31,7 +31,8 @@ from realtime_matting.matting.temporal import (
     trimap_of,
 )
 from realtime_matting.matting.trimap import trimap_picture
-from realtime_matting.matting.watching import Seen, Watcher
+from realtime_matting.matting.watching import Seen
+from realtime_matting.matting.window import Window
 from realtime_matting.native import shares
 
 FloatArray = NDArray[np.float32]
@@ -58,6 +59,7 @@ class Draft:
         view: the frame as motion is estimated from; None where nothing is carried.
         motion: from the frame before, as it was found.
         carried: what the frame before left.
+        window: the part of the frame that all this is of; None until it is known.
         is_between: whether no network has seen the frame, as its neighbours will do.
         settle: makes ``alpha`` final, in whichever thread has the time; None where it is.
     """
@@ -71,6 +73,7 @@ class Draft:
     view: View | None = None
     motion: Motion | None = None
     carried: Carried | None = None
+    window: Window | None = None
     is_between: bool = False
     settle: Callable[[], None] | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -80,8 +83,17 @@ Stage = Callable[[str, Draft], AbstractContextManager[None]]
 """Times a stage of a draft: ``with stage("matting", draft): …``."""
 
 
-def draft_of_still(networks: Networks, rgb: Bytes, stage: Stage, held: HeldTrimap | None = None) -> Draft:
-    """All networks once; with ``held``, of a stream: a trimap may serve again, and a part of the frame be enough."""
+def draft_of_still(
+    networks: Networks,
+    rgb: Bytes,
+    stage: Stage,
+    held: HeldTrimap | None = None,
+    trimap: FloatArray | None = None,
+) -> Draft:
+    """All networks once; with ``held``, of a stream: a trimap may serve again, and a part of the frame be enough.
+
+    ``trimap``: what the trimap network said of the frame, where it was asked before.
+    """
     draft = Draft()
     with stage("trimap", draft):
         small = draft.small = networks.shrink(rgb)
@@ -91,7 +103,7 @@ def draft_of_still(networks: Networks, rgb: Bytes, stage: Stage, held: HeldTrima
         if before is not None:
             probabilities, draft.why = before, "reuse: moved along"
         else:
-            probabilities, alpha = networks.trimap(small)
+            probabilities, alpha = (trimap, None) if trimap is not None else networks.trimap(small)
             if held is not None:
                 held.keep(probabilities)
         probabilities = at_size(probabilities, (width, height))
@@ -114,7 +126,6 @@ class Stream:
         self._networks = networks
         self._size = networks.work_size(frame_shape[1], frame_shape[0])
         width, height = self._size
-        self._watch = Watcher(networks)
         self._memory = TrimapMemory(height, width)
         self._was_between = False
         self._tiling: Tiling | None = None
@@ -124,20 +135,21 @@ class Stream:
             self._tiling = Tiling(padded[1], padded[0], spec.stride)
             self._gain = np.zeros(self._tiling.cells, np.float32)
 
-    def forget(self) -> None:
-        """The next frame is the first."""
-        self._watch.forget()
-        self._memory = TrimapMemory(self._size[1], self._size[0])
-        self._was_between = False
-        if self._tiling is not None:
-            self._gain = np.zeros(self._tiling.cells, np.float32)
-
-    def draft(self, rgb: Bytes, stage: Stage, *, ahead: bool, seen: Seen | None = None) -> Draft:
+    def draft(
+        self,
+        rgb: Bytes,
+        stage: Stage,
+        *,
+        ahead: bool,
+        seen: Seen | None = None,
+        trimap: FloatArray | None = None,
+    ) -> Draft:
         """The next frame's alpha at the networks' size.
 
         Args:
             rgb: uint8 (H, W, 3).
             seen: what was seen of it, where that was done before.
+            trimap: what the trimap network said of it, where it was asked before, float32 (3, h, w).
             ahead: whether the draft will be looked back at (`look_back`), so that it may be left to its neighbours.
 
         Raises:
@@ -147,11 +159,14 @@ class Stream:
         if seen is not None:
             draft.milliseconds["motion"] = seen.milliseconds
         with stage("motion", draft):
-            seen = seen or self._watch(rgb)
-            small = draft.small = seen.small
-            decision = self._memory.look(seen.view, seen.motion)
+            small = draft.small = self._networks.shrink(rgb) if seen is None else seen.small
+            view = self._memory.estimate.view(small) if seen is None else seen.view
+            motion = None if seen is None else seen.motion
+            if motion is None and self._memory.view is not None:
+                motion = self._memory.estimate(self._memory.view, view)
+            decision = self._memory.look(view, motion)
             carried = draft.carried = decision.carried
-            draft.view, draft.motion, draft.why = seen.view, decision.motion, decision.why
+            draft.view, draft.motion, draft.why = view, decision.motion, decision.why
         may_wait = ahead and not self._was_between and not decision.lost
         draft.is_between = self._was_between = may_wait and carried is not None
         if may_wait and carried is not None:
@@ -162,13 +177,15 @@ class Stream:
                 self._memory.keep_carried(carried)
                 draft.why = "reuse: between two frames"
         else:
-            level, unknown, foreground = self._computed(small, draft, decision, stage)
+            level, unknown, foreground = self._computed(small, draft, decision, stage, trimap)
         draft.alpha = _as_float(level)
         draft.classes = partial(trimap_of, unknown, foreground)
         draft.band = band_share(unknown)
         return draft
 
-    def _computed(self, small: Bytes, draft: Draft, decision: Decision, stage: Stage) -> tuple[Bytes, Bytes, Bytes]:
+    def _computed(
+        self, small: Bytes, draft: Draft, decision: Decision, stage: Stage, trimap: FloatArray | None
+    ) -> tuple[Bytes, Bytes, Bytes]:
         """Alpha, unknown and foreground, uint8 (h, w) each, of a frame that the networks look at."""
         carried = decision.carried
         has_matting = "matting" in self._networks.roles
@@ -177,7 +194,7 @@ class Stream:
             draft.why = "refresh: one network does it all"
         if refresh or carried is None:
             with stage("trimap", draft):
-                probabilities, alpha = self._networks.trimap(small)
+                probabilities, alpha = (trimap, None) if trimap is not None else self._networks.trimap(small)
                 unknown, foreground = (_resized(_as_bytes(plane), self._size) for plane in probabilities[1:])
                 self._memory.refreshed(decision, unknown, foreground)
         else:

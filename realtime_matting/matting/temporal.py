@@ -103,7 +103,8 @@ class TrimapMemory:
 
     def __init__(self, height: int, width: int) -> None:
         self.estimate = MotionEstimator(height, width)
-        self._view: View | None = None
+        self.view: View | None = None
+        """The frame last looked at; None before the first."""
         # Alpha, and the probabilities of unknown, foreground and background: OpenCV moves four bytes a pixel in a third
         # of the time that it takes for three.
         self._planes = np.empty((0, 0, 4), np.uint8)
@@ -122,7 +123,7 @@ class TrimapMemory:
 
     def look(self, view: View, motion: Motion | None) -> Decision:
         """Decide for the next frame; ``motion``: from the frame before, None for the first."""
-        before, self._view = self._view, view
+        before, self.view = self.view, view
         if before is None or motion is None:
             return Decision(True, "refresh: first frame", None)
         found = motion

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from realtime_matting.frames import Frame
 from realtime_matting.matting.motion import Motion, MotionEstimator, View
 from realtime_matting.matting.networks import Networks
+from realtime_matting.matting.window import Window
 
 Bytes = NDArray[np.uint8]
 
@@ -27,12 +28,14 @@ class Seen:
     """One frame.
 
     Attributes:
-        small: uint8, the frame halved as often as the networks allow; see `Networks.shrink`.
+        window: the part of the frame that was looked at.
+        small: uint8, that part halved as often as the networks allow; see `Networks.shrink`.
         view: what motion is estimated from.
-        motion: from the frame before; None for the first.
+        motion: from the same part of the frame before; None for the first.
         milliseconds: what it took.
     """
 
+    window: Window
     small: Bytes
     view: View
     motion: Motion | None
@@ -40,29 +43,31 @@ class Seen:
 
 
 class Watcher:
-    """Sees the frames of a stream, uint8 (H, W, 3), in order. A frame of another size is the first of a new stream."""
+    """Sees the frames of a stream in order, or of each the same window. Frames of another size begin a new stream."""
 
-    def __init__(self, networks: Networks) -> None:
-        self._networks = networks
-        self._shape: tuple[int, ...] = ()
+    def __init__(self) -> None:
+        self._window: Window | None = None
         self._estimate: MotionEstimator | None = None
         self._before: View | None = None
 
-    def __call__(self, rgb: Bytes) -> Seen:
-        """What is seen of the next frame; it is not kept."""
+    def __call__(self, rgb: Bytes, window: Window, networks: Networks) -> Seen:
+        """What is seen of the next frame; it is not kept.
+
+        Args:
+            rgb: uint8 (H, W, 3), all of the frame.
+            window: the part of it that counts.
+            networks: of the window's shape.
+        """
         start = time.perf_counter()
-        if self._estimate is None or self._shape != rgb.shape:
-            width, height = self._networks.work_size(rgb.shape[1], rgb.shape[0])
-            self._estimate, self._shape, self._before = MotionEstimator(height, width), rgb.shape, None
-        small = self._networks.shrink(rgb)
+        if self._estimate is None or self._window != window:
+            height, width = window.size
+            across, down = networks.work_size(width, height)
+            self._estimate, self._window, self._before = MotionEstimator(down, across), window, None
+        small = networks.shrink(window.cut(rgb))
         before, view = self._before, self._estimate.view(small)
         self._before = view
         motion = None if before is None else self._estimate(before, view)
-        return Seen(small, view, motion, 1e3 * (time.perf_counter() - start))
-
-    def forget(self) -> None:
-        """The next frame is the first."""
-        self._before = None
+        return Seen(window, small, view, motion, 1e3 * (time.perf_counter() - start))
 
 
 def seen_ahead(frames: Iterable[Frame], see: Callable[[Bytes], Seen]) -> Iterator[tuple[Frame, Seen]]:

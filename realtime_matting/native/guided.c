@@ -83,7 +83,8 @@ EXPORTED int KERNEL(filter_soft)(float *alpha, const uint8_t *picture, int heigh
                 float a_y = between(above, below, b.share, i);
                 float a_c = between(above + width, below + width, b.share, i);
                 float rest = between(above + 2 * (size_t)width, below + 2 * (size_t)width, b.share, i);
-                float highest = between(top.above + from, top.below + from, top.share, i);
+                /* Weights of neighbours, rounded, may add up to a little more than 1. */
+                float highest = within(between(top.above + from, top.below + from, top.share, i), 0, 1);
                 float filtered = within(a_y * luminance + a_c * difference + rest, 0, highest);
                 row[from + i] = ((old > 0) & (old < 1)) ? filtered : old;
             }

@@ -37,6 +37,8 @@ def open_matter(
         foreground=preset.foreground == "estimate",
         reuse=preset.reuses(live=live),
         live=live and preset.reuse != "never",
+        window=preset.window,
+        waits=not live,
     )
 
 

@@ -24,6 +24,7 @@ class Preset(BaseModel):
         reuse: when to carry trimap and alpha from frame to frame (see ``Matter``): "files" is in video files, where the
             next frame can be waited for; "always" in live runs too; "never". With "files" a live run moves a trimap
             along with the person, for two more frames at most.
+        window: whether the networks are shown the part of the frame that people are in (see ``Matter``).
         delay: with ``reuse``, frames to look ahead; video files only.
         foreground: "estimate" finds the person's own colours in soft pixels, "frame" takes the frame's.
         light_wrap: light of the new background on the person's rim, 0 to 1.
@@ -34,6 +35,7 @@ class Preset(BaseModel):
 
     model: Annotated[str, Field(min_length=1)] = DEFAULT_MODEL
     reuse: Literal["files", "always", "never"] = "files"
+    window: bool = True
     delay: Literal[0, 1] = 1
     foreground: Literal["estimate", "frame"] = "estimate"
     light_wrap: Strength = 0.0

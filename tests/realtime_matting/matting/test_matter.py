@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -93,7 +94,7 @@ def test_the_time_of_each_stage_is_added_up(green_bundle: Path) -> None:
     with Matter(green_bundle, threads=1, profile=profile, reuse=True) as matter:
         matter(green_disc()[0])
         matter(green_disc()[0])
-    stages = ("motion", "trimap", "matting", "stability", "refine", "foreground")
+    stages = ("look", "motion", "trimap", "matting", "stability", "refine", "foreground")
     assert profile.calls == {stage: 1 if stage == "trimap" else 2 for stage in stages}
 
 
@@ -103,8 +104,9 @@ def test_each_frame_knows_its_own_times_and_shares(green_bundle: Path) -> None:
     assert "trimap" in first.milliseconds
     assert "trimap" not in second.milliseconds
     assert min(first.milliseconds.values()) > 0
-    assert first.matted == 1
-    assert second.matted < 1
+    assert first.matted == pytest.approx(first.window.share)
+    assert first.matted < 1
+    assert second.matted < first.matted
     assert 0 <= first.band < 0.1
 
 
@@ -211,8 +213,8 @@ def test_live_the_matting_network_sees_the_part_with_the_person_and_says_the_sam
     rgb, _ = green_disc(180, 640)
     seen: list[int] = []
     with (
-        Matter(green_bundle, threads=1) as whole,
-        Matter(green_bundle, threads=1, reuse=reuse, live=not reuse) as part,
+        Matter(green_bundle, threads=1, window=False) as whole,
+        Matter(green_bundle, threads=1, reuse=reuse, live=not reuse, window=False) as part,
     ):
         run = part._networks._engines["matting"]
         monkeypatch.setitem(part._networks._engines, "matting", Watched(run, seen))
@@ -251,7 +253,7 @@ def test_after_warming_up_no_frame_waits_for_a_compiler(green_bundle: Path) -> N
 
 
 def test_the_matting_network_is_begun_before_the_first_trimap_and_once_for_each_size(green_bundle: Path) -> None:
-    with Matter(green_bundle, engine="openvino", threads=1) as matter:
+    with Matter(green_bundle, engine="openvino", threads=1, window=False) as matter:
         done: list[str] = []
         engines = matter._networks._engines
         trimap, prepare = engines["trimap"], engines["matting"].prepared
@@ -271,3 +273,81 @@ def test_the_matting_network_is_begun_before_the_first_trimap_and_once_for_each_
             matter(green_disc(180, width)[0])
         wide, narrow = (matter._networks.roles["matting"].working_size(width, 180)[0] for width in (320, 160))
         assert done == [f"begun {wide}", "trimap", "trimap", f"begun {narrow}", "trimap"]
+
+
+def person_in(width: int, height: int, x: int, y: int, radius: int, seed: int = 0) -> np.ndarray:
+    """A green disc before a textured room."""
+    room = np.random.default_rng(seed).integers(90, 140, (height // 8, width // 8, 3), np.uint8)
+    rgb = cv2.resize(room, (width, height), interpolation=cv2.INTER_CUBIC)
+    rgb[..., 1] = np.minimum(rgb[..., 1], 130)
+    cv2.circle(rgb, (x, y), radius, (30, 220, 40), -1, cv2.LINE_AA)
+    return rgb
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_the_networks_see_the_window_that_the_person_is_in(green_bundle: Path, reuse: bool) -> None:
+    rgb = person_in(640, 360, 180, 200, 60)
+    seen: list[int] = []
+    with (
+        Matter(green_bundle, threads=1, reuse=reuse) as near,
+        Matter(green_bundle, threads=1, reuse=reuse, window=False) as far,
+    ):
+        engines = near._networks._engines
+        engines["matting"] = Watched(engines["matting"], seen)
+        matte, whole = near(rgb), far(rgb)
+    area = matte.window.area
+    assert max(area.left - 120, 240 - area.right, area.top - 140, 260 - area.bottom) < 0, "the person is inside"
+    assert matte.window.share < 0.5
+    assert whole.window.is_whole
+    inside = np.zeros(matte.alpha.shape, bool)
+    inside[area.slices()] = True
+    assert not matte.alpha[~inside].any()
+    assert not matte.trimap[~inside].any()
+    assert np.abs(matte.alpha - whole.alpha).mean() < 0.01
+    assert (matte.foreground[~inside] == rgb[~inside]).all()
+    # A person of 120 pixels, larger than in the whole picture of 256.
+    assert matte.alpha.sum() == pytest.approx(np.pi * 60**2, rel=0.03)
+    assert seen == [matte.window.shape.sized(near.bundle.roles)["matting"].working_size(*matte.window.size[::-1])[0]]
+
+
+@pytest.mark.parametrize("options", [{"live": True}, {"waits": False}], ids=str)
+def test_live_the_window_is_used_when_the_networks_are_ready_for_it(
+    green_bundle: Path, options: dict[str, bool]
+) -> None:
+    rgb = person_in(640, 360, 180, 200, 60)
+    with Matter(green_bundle, engine="openvino", threads=1, **options) as matter:
+        assert matter(rgb).window.is_whole
+        until = time.monotonic() + 30
+        while matter(rgb).window.is_whole:
+            assert time.monotonic() < until
+
+
+def test_somebody_who_comes_in_outside_of_the_window_is_seen_at_once(green_bundle: Path) -> None:
+    one = person_in(640, 360, 120, 200, 60)
+    both = one.copy()
+    cv2.circle(both, (560, 180), 50, (30, 220, 40), -1, cv2.LINE_AA)
+    with Matter(green_bundle, threads=1) as matter:
+        assert matter(one).window.area.right < 500
+        assert matter(one).alpha[180, 560] == 0
+        assert matter(both).alpha[180, 560] == 1
+        assert matter(both).alpha[200, 120] == 1
+
+
+def test_who_walks_is_followed_and_never_cut_off(green_bundle: Path) -> None:
+    with Matter(green_bundle, threads=1, reuse=True) as matter:
+        windows = set()
+        for x in range(100, 540, 12):
+            matte = matter(person_in(640, 360, x, 200, 60))
+            windows.add(matte.window)
+            assert matte.alpha.sum() == pytest.approx(np.pi * 60**2, rel=0.1)
+        assert 2 < len(windows) < 20
+
+
+def test_pictures_of_a_stream_that_was_reset_are_matted_as_the_first_ones(green_bundle: Path) -> None:
+    one, other = person_in(640, 360, 120, 200, 60), person_in(640, 360, 500, 150, 90, seed=1)
+    with Matter(green_bundle, threads=1) as matter:
+        first = matter(one).alpha
+        matter.reset()
+        matter(other)
+        matter.reset()
+        np.testing.assert_array_equal(matter(one).alpha, first)

@@ -86,16 +86,3 @@ def test_the_trimap_is_a_trimap(green_networks: Networks) -> None:
         trimap = draft.classes()
         assert set(np.unique(trimap)) == {0, 128, 255}
         assert draft.band == pytest.approx(np.mean(trimap == 128), abs=0.2)
-
-
-def test_a_stream_that_was_forgotten_begins_as_a_new_one_does(green_networks: Networks) -> None:
-    frames = [shot(80 + 5 * t)[0] for t in range(6)]
-    stream = Stream(green_networks, frames[0].shape)
-
-    def levels() -> list[np.ndarray]:
-        return [stream.draft(rgb, lambda _name, _draft: nullcontext(), ahead=False).alpha for rgb in frames]
-
-    first = levels()
-    stream.forget()
-    for before, after in zip(first, levels(), strict=True):
-        np.testing.assert_array_equal(before, after)

@@ -197,7 +197,10 @@ def test_a_frame_of_another_size_begins_a_new_stream(green_bundle: Path) -> None
 
 def test_without_reuse_every_frame_is_like_a_first_one(green_bundle: Path) -> None:
     shots = [rgb for rgb, _ in waving()][:5]
-    with Matter(green_bundle, threads=1, reuse=False) as off, Matter(green_bundle, threads=1, reuse=True) as on:
+    with (
+        Matter(green_bundle, threads=1, reuse=False, window=False) as off,
+        Matter(green_bundle, threads=1, reuse=True, window=False) as on,
+    ):
         for rgb in shots:
             on.reset()
             alone = off(rgb)

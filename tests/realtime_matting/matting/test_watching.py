@@ -1,7 +1,7 @@
 """What is seen of frames before the networks look, and one frame ahead of them."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from realtime_matting import Matter
 from realtime_matting.errors import InputError
 from realtime_matting.frames import Frame
 from realtime_matting.matting.networks import Networks
-from realtime_matting.matting.watching import Watcher, seen_ahead
+from realtime_matting.matting.watching import Seen, Watcher, seen_ahead
+from realtime_matting.matting.window import SQUARE, Window
+from realtime_matting.tiles import Rectangle
 
 Rgb = NDArray[np.uint8]
 
@@ -30,13 +32,28 @@ def frames(count: int, width: int = 256) -> list[Frame]:
     return shots
 
 
+def watcher(networks: Networks) -> Callable[[Rgb], Seen]:
+    """Sees whole frames."""
+    watch = Watcher()
+    return lambda rgb: watch(rgb, Window.whole(rgb.shape[:2]), networks)
+
+
 def test_the_first_frame_and_one_of_another_size_have_no_motion(green_networks: Networks) -> None:
-    watch = Watcher(green_networks)
-    seen = [watch(frame.rgb) for frame in [*frames(2), *frames(2, width=192)]]
+    see = watcher(green_networks)
+    seen = [see(frame.rgb) for frame in [*frames(2), *frames(2, width=192)]]
     assert [one.motion is None for one in seen] == [True, False, True, False]
-    watch.forget()
-    assert watch(frames(1, width=192)[0].rgb).motion is None
     assert all(one.milliseconds > 0 for one in seen)
+
+
+def test_the_first_frame_of_another_window_has_no_motion(green_networks: Networks) -> None:
+    watch = Watcher()
+    left, right = (Window((144, 256), Rectangle(0, 144, x, x + 144), SQUARE) for x in (0, 112))
+    networks = green_networks.sized(SQUARE.sized(green_networks.roles))
+    seen = [
+        watch(frame.rgb, window, networks) for frame, window in zip(frames(4), (left, left, right, right), strict=True)
+    ]
+    assert [one.motion is None for one in seen] == [True, False, True, False]
+    assert [one.window for one in seen] == [left, left, right, right]
 
 
 @pytest.mark.parametrize("count", [0, 1, 6])
@@ -56,7 +73,7 @@ def test_a_stream_seen_ahead_is_matted_as_one_that_is_seen_frame_by_frame(green_
 
 
 def test_the_next_frame_is_seen_while_this_one_is_in_use(green_networks: Networks) -> None:
-    watch, second, me = Watcher(green_networks), threading.Event(), threading.get_ident()
+    watch, second, me = watcher(green_networks), threading.Event(), threading.get_ident()
     seen_in = []
 
     def see(rgb: Rgb):
@@ -76,7 +93,7 @@ def test_the_next_frame_is_seen_while_this_one_is_in_use(green_networks: Network
 
 
 def test_closing_early_leaves_no_thread(green_networks: Networks) -> None:
-    stream = seen_ahead(frames(5), Watcher(green_networks))
+    stream = seen_ahead(frames(5), watcher(green_networks))
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("rtmatte motion")]
