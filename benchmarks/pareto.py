@@ -6,9 +6,10 @@
 A candidate is a bundle, with ``@T:M`` seen at T pixels on the longer side by its T-Net and M by its M-Net. All see the
 same composites (see train.evaluate), one after the other on each picture, so that whatever else runs on the machine
 slows all alike. Times are medians of T-Net and M-Net together for a 1280×720 frame, with the runtime's own engine and
-precision: of the networks alone with the M-Net on the whole of it ("ms"), or on the columns that hold the unknown band,
-as the frames of a stream are matted (mean over the pictures, "band ms"); and of the stages of the runtime on the whole
-of it, which scale and normalise as well ("stages ms"). Written: a table, and a plot in which those that no other beats
+precision: of the networks alone on the whole of it ("ms"), or as the frames of a stream are matted, in the window
+around the people or with the M-Net on the columns that hold the unknown band (mean over the pictures, "band ms"); and
+of the stages of the runtime in the window, which scale and normalise as well ("stages ms"). A first frame costs one
+more run of the T-Net where a window is chosen. Written: a table, and a plot in which those that no other beats
 in both time and error are joined.
 """
 
@@ -37,13 +38,16 @@ from realtime_matting.engines import Engine, open_engine
 from realtime_matting.errors import InputError, MattingError, MissingExtraError
 from realtime_matting.matting.networks import Networks, at_size
 from realtime_matting.matting.part import columns_of_band
+from realtime_matting.matting.window import Window
 from realtime_matting.metrics import edge_mad, mad
-from realtime_matting.models.bundle import MANIFEST, ROLE_INPUTS, Bundle
+from realtime_matting.models.bundle import MANIFEST, ROLE_INPUTS, Bundle, Role
 from realtime_matting.models.registry import find_bundle
 from train.evaluation.measure import EDGE_WIDTH
 from train.evaluation.sets import load_sets
 
 NETWORKS = ("trimap", "matting")
+Given = dict[Role, tuple[int, int]]
+"""(height, width) of each network's picture."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Measured:
     """What was seen of one candidate, a value for each picture."""
 
     milliseconds: list[float] = field(default_factory=list)
-    shares: list[float] = field(default_factory=list)  # of the picture's width that the matting network would be given
+    given: list[Given] = field(default_factory=list)  # the sizes of the networks' pictures
     mad: list[float] = field(default_factory=list)
     edge_mad: list[float] = field(default_factory=list)
 
@@ -89,42 +93,47 @@ def resized_bundle(candidate: Candidate, folder: Path) -> Path:
     return folder
 
 
-def band_share(networks: Networks, picture: NDArray[np.uint8]) -> float:
-    """Share of the picture's width in the columns that hold the unknown band; 1 where no network is given a part."""
-    if "matting" not in networks.roles:
-        return 1.0
-    size = networks.work_size(picture.shape[1], picture.shape[0])
-    spec = networks.roles["matting"]
-    width = spec.working_size(*size)[0]
-    columns = columns_of_band(at_size(networks.trimap(networks.shrink(picture))[0], size), width, spec.stride)
-    return 1.0 if columns is None else (columns.stop - columns.start) / width
+def sizes_given(networks: Networks, picture: NDArray[np.uint8], window: Window) -> Given:
+    """What the networks would be given of a frame of a stream with this picture in it."""
+    height, width = window.size
+    roles = window.shape.sized(networks.roles) if window.shape.across else networks.roles
+    given = {role: spec.working_size(width, height)[::-1] for role, spec in roles.items()}
+    if "matting" in roles and not window.shape.across:
+        seen = networks.sized(roles)
+        trimap = seen.trimap(seen.shrink(window.cut(picture)))[0]
+        down, across = given["matting"]
+        columns = columns_of_band(at_size(trimap, seen.work_size(width, height)), across, roles["matting"].stride)
+        if columns is not None:
+            given["matting"] = down, columns.stop - columns.start
+    return given
 
 
 def network_milliseconds(
-    bundles: list[Bundle], shares: list[list[float]], threads: int | None, runs: int = 40
+    bundles: list[Bundle], given: list[list[Given]], threads: int | None, runs: int = 40
 ) -> list[tuple[float, float]]:
     """Medians of all networks of each bundle together, on the input of a 1280×720 frame, in turns.
 
     Args:
-        shares: for each bundle and picture, the share of the width that the matting network would be given.
+        given: for each bundle and picture, the sizes of what its networks would be given.
 
     Returns:
-        For each bundle milliseconds with the matting network on the whole frame, and on the part, mean over pictures.
+        For each bundle milliseconds on the whole frame, and of what would be given, mean over pictures.
     """
     rng = np.random.default_rng(0)
-    ready: list[dict[tuple[str, float], tuple[Engine, dict[str, NDArray[np.float32]]]]] = []
+    ready: list[dict[tuple[Role, tuple[int, int]], tuple[Engine, dict[str, NDArray[np.float32]]]]] = []
+    whole: list[Given] = []
     with ExitStack() as stack:
-        for bundle, found in zip(bundles, shares, strict=True):
+        for bundle, found in zip(bundles, given, strict=True):
             calls = {}
-            for role, spec in bundle.roles.items():
+            whole.append({role: spec.working_size(1280, 720)[::-1] for role, spec in bundle.roles.items()})
+            for role in bundle.roles:
                 engine = open_engine(bundle.path(role), threads=threads)
                 stack.callback(engine.close)
-                width, height = spec.working_size(1280, 720)
-                for share in {1.0, *found} if role == "matting" else {1.0}:
-                    shape = (1, 3, height, round(share * width))
-                    calls[role, share] = engine, {name: rng.random(shape, np.float32) for name in ROLE_INPUTS[role]}
+                for size in dict.fromkeys(each[role] for each in [whole[-1], *found]):
+                    feed = {name: rng.random((1, 3, *size), np.float32) for name in ROLE_INPUTS[role]}
+                    calls[role, size] = engine, feed
             ready.append(calls)
-        spent: list[dict[tuple[str, float], list[float]]] = [{key: [] for key in calls} for calls in ready]
+        spent: list[dict[tuple[Role, tuple[int, int]], list[float]]] = [{key: [] for key in calls} for calls in ready]
         for run in range(runs + 3):
             for calls, times in zip(ready, spent, strict=True):
                 for key, (engine, feed) in calls.items():
@@ -133,11 +142,10 @@ def network_milliseconds(
                     if run >= 3:  # the first compile
                         times[key].append(1e3 * (time.perf_counter() - began))
     answers = []
-    for times, found in zip(spent, shares, strict=True):
+    for times, all_of_it, found in zip(spent, whole, given, strict=True):
         medians = {key: statistics.median(each) for key, each in times.items()}
-        whole = sum(value for (_, share), value in medians.items() if share == 1.0)
-        saved = [medians["matting", 1.0] - medians["matting", share] for share in found if share < 1.0]
-        answers.append((whole, whole - sum(saved) / len(found)))
+        both = (sum(medians[key] for key in one.items()) for one in (all_of_it, *found))
+        answers.append((next(both), statistics.fmean(both)))
     return answers
 
 
@@ -204,13 +212,13 @@ def main() -> int:
                 width = max(1, round(EDGE_WIDTH * sample.truth.shape[0] / 720))
                 for matter, networks, seen in zip(matters, opened, measured, strict=True):
                     matter.reset()
-                    seen.shares.append(band_share(networks, sample.image))
                     matte = matter(sample.image)
+                    seen.given.append(sizes_given(networks, sample.image, matte.window))
                     seen.milliseconds.append(sum(matte.milliseconds.get(stage, 0.0) for stage in NETWORKS))
                     seen.mad.append(mad(matte.alpha, sample.truth))
                     seen.edge_mad.append(edge_mad(matte.alpha, sample.truth, width))
             both = network_milliseconds(
-                [matter.bundle for matter in matters], [seen.shares for seen in measured], options.threads
+                [matter.bundle for matter in matters], [seen.given for seen in measured], options.threads
             )
             times = [whole for whole, _ in both]
     except MattingError as error:

@@ -53,11 +53,13 @@ class Choice:
     Attributes:
         trimap: what the trimap network said of the frame, float32 (3, h, w), where it looked at it and the window is
             the whole frame.
+        looked: whether the trimap network has looked at the whole frame.
         is_cut: whether it is another picture altogether than at the last look.
     """
 
     window: Window
     trimap: FloatArray | None = None
+    looked: bool = False
     is_cut: bool = False
 
 
@@ -126,7 +128,7 @@ class Lookout:
         before = self.window
         cramped = self._cramped()
         if cramped or before.is_whole:
-            self._move(self._wanted(self._people, _ROOM if cramped else MARGIN))
+            self._move(self._roomy() if cramped else self._wanted(self._people, MARGIN))
         else:
             assert self._people is not None  # `_cramped`
             wanted = self._wanted(_around_all([*self._recent, self._people]), MARGIN)
@@ -137,16 +139,23 @@ class Lookout:
         now = thumbnail(rgb)
         is_cut = self._reference is not None and self._change(now, before) > _CUT
         self._reference = now
-        return Choice(self.window, trimap if self.window.is_whole else None, is_cut)
+        return Choice(self.window, trimap if self.window.is_whole else None, looked=True, is_cut=is_cut)
 
     def _follow(self) -> None:
         """Go after the people by the last mattes."""
         if self._cramped():
-            self._move(self._wanted(self._people, _ROOM))
+            self._move(self._roomy())
         elif len(self._recent) == _FRAMES:
             wanted = self._wanted(_around_all(self._recent), MARGIN)
             if self._is_better(wanted):
                 self._move(wanted)
+
+    def _roomy(self) -> Window:
+        """The window for people who move: around wherever they were of late, where there is room for that."""
+        if self._people is None:
+            return self._wanted(None, MARGIN)
+        window = self._wanted(_around_all([*self._recent, self._people]), _ROOM)
+        return self._wanted(self._people, _ROOM) if window.is_whole else window
 
     def _move(self, window: Window) -> None:
         if window != self.window:

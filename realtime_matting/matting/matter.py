@@ -125,6 +125,7 @@ class Matter:
         self._held = HeldTrimap() if live else None
         self._stream: Stream | None = None
         self._window: Window | None = None  # of the last frame
+        self._last = np.empty((0, 0, 3), np.uint8)  # the last frame, reduced
         self._begun: tuple[int, ...] | None = None  # shape of the last frame
         if threads is None and hasattr(os, "sched_getaffinity"):  # Linux: the cores this process may use
             threads = len(os.sched_getaffinity(0))
@@ -232,25 +233,38 @@ class Matter:
         if before != window:
             if networks is not self._networks:
                 networks.begin(window.size[1], window.size[0])
-            self._stream = None
             if self._held is not None:
                 self._held.forget()
         part = window.cut(rgb)
         if not self._reuse:
             draft = draft_of_still(networks, part, self._stage, self._held, choice.trimap)
         else:
-            if self._stream is None:
-                self._stream = Stream(networks, part.shape)
+            self._stream, anew = self._stream_for(networks, part.shape, before, choice)
+            if self._lookout is not None:
+                self._last = self._networks.shrink(rgb)
             if seen is not None and seen.window != window:
                 seen = None
             draft = self._stream.draft(part, self._stage, ahead=ahead, seen=seen, trimap=choice.trimap)
-            if before is not None and before != window and before.frame == window.frame:
-                draft.why = f"refresh: {'scene cut' if choice.is_cut else 'window moved'}"
+            draft.why = f"refresh: {anew}" if anew else draft.why
         draft.window = window
         draft.milliseconds["look"] = looked
         if self._lookout is not None:
             self._lookout.saw(draft.alpha)
         return draft
+
+    def _stream_for(
+        self, networks: Networks, shape: tuple[int, ...], before: Window | None, choice: Choice
+    ) -> tuple[Stream, str | None]:
+        """The stream of the chosen window, and why it begins anew where it does and had begun before."""
+        window = choice.window
+        if self._stream is None or before is None or before.frame != window.frame:
+            return Stream(networks, shape), None
+        if before == window:
+            return self._stream, None
+        if choice.looked:
+            # Who has come to light is not in what would be carried.
+            return Stream(networks, shape), "scene cut" if choice.is_cut else "window moved"
+        return self._stream.moved(networks, shape, before, window, window.cut_small(self._last)), None
 
     def _chosen(self, rgb: NDArray[np.uint8]) -> Choice:
         """The part of the next frame that the networks are to see."""

@@ -135,6 +135,21 @@ class Stream:
             self._tiling = Tiling(padded[1], padded[0], spec.stride)
             self._gain = np.zeros(self._tiling.cells, np.float32)
 
+    def moved(
+        self, networks: Networks, frame_shape: tuple[int, ...], before: Window, now: Window, picture: Bytes
+    ) -> "Stream":
+        """The same stream, of another window of the frames.
+
+        Args:
+            networks: of that window's shape.
+            frame_shape: shape of its pictures.
+            before, now, picture: see `TrimapMemory.moved`.
+        """
+        other = Stream(networks, frame_shape)
+        other._memory = self._memory.moved(before, now, picture, other._size[::-1])
+        other._was_between = self._was_between
+        return other
+
     def draft(
         self,
         rgb: Bytes,

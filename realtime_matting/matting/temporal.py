@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from realtime_matting.matting.motion import Motion, MotionEstimator, View
 from realtime_matting.matting.stability import corrected
 from realtime_matting.matting.trimap import UNKNOWN
+from realtime_matting.matting.window import Window
 
 FloatArray = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -120,6 +121,29 @@ class TrimapMemory:
         self._motion = 0.0
         self._new = 0.0
         self._camera = np.zeros(2, np.float32)
+
+    def moved(self, before: Window, now: Window, picture: Bytes, size: tuple[int, int]) -> "TrimapMemory":
+        """The same memory for another window of the frames.
+
+        Args:
+            before: the window that it is of.
+            now: the window that it shall be of.
+            picture: uint8 (H, W, 3), what is in that window in the frame last looked at, at any size.
+            size: (height, width) of what is carried there.
+        """
+        other = TrimapMemory(*size)
+        other.view = other.estimate.view(picture)
+        place = before.place_of(now, self._planes.shape[:2], size)
+        # Beyond the window before, nobody is known of.
+        planes = cv2.warpAffine(
+            self._planes, place, size[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=(0, 0, 0, 255)
+        )
+        other._planes = np.asarray(planes, np.uint8)
+        _, unknown, foreground, _ = (np.asarray(plane, np.uint8) for plane in cv2.split(other._planes))
+        other._person = other.estimate.grid.shrink(person_of(unknown, foreground))
+        other._usual_contradiction, other._contradiction = self._usual_contradiction, self._contradiction
+        other._age, other._motion, other._new, other._camera = self._age, self._motion, self._new, self._camera
+        return other
 
     def look(self, view: View, motion: Motion | None) -> Decision:
         """Decide for the next frame; ``motion``: from the frame before, None for the first."""

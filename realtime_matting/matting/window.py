@@ -94,9 +94,28 @@ class Window:
         """Of the frame's area."""
         return self.size[0] * self.size[1] / (self.frame[0] * self.frame[1])
 
+    def place_of(self, other: "Window", size: tuple[int, int], other_size: tuple[int, int]) -> NDArray[np.float64]:
+        """Where pixels of another window of the same frames lie in this one: float64 (2, 3), an affine map of (x, y).
+
+        Args:
+            other: the other window.
+            size: (height, width) of the picture of this window, ``other_size`` of the picture of the other.
+        """
+        rows = []
+        for axis, first, first_other in ((1, self.area.left, other.area.left), (0, self.area.top, other.area.top)):
+            here, there = self.size[axis] / size[axis], other.size[axis] / other_size[axis]  # of the frame's pixels
+            # Centres of pixels are half a pixel in.
+            rows.append((there / here, (0.5 * there + first_other - first) / here - 0.5))
+        (wide, x), (high, y) = rows
+        return np.array([[wide, 0, x], [0, high, y]])
+
     def cut(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The window's part of a frame (H, W[, C]), contiguous; the frame itself where that is all of it."""
         return picture if self.is_whole else np.ascontiguousarray(picture[self.area.slices()])
+
+    def cut_small(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The window's part of a reduced frame (h, w, C), contiguous."""
+        return np.ascontiguousarray(picture[self.area.scaled(self.frame, picture.shape).slices()])
 
     def placed(self, part: FloatArray) -> FloatArray:
         """float32 of the window's size in a frame that is 0 elsewhere; the part itself where that is all of it."""
