@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from realtime_matting.matting.networks import Networks
 from realtime_matting.matting.stream import Draft, Stream
+from realtime_matting.matting.window import SQUARE, Window
+from realtime_matting.tiles import Rectangle
 
 HEIGHT, WIDTH = 144, 256
 Rgb = NDArray[np.uint8]
@@ -86,3 +88,25 @@ def test_the_trimap_is_a_trimap(green_networks: Networks) -> None:
         trimap = draft.classes()
         assert set(np.unique(trimap)) == {0, 128, 255}
         assert draft.band == pytest.approx(np.mean(trimap == 128), abs=0.2)
+
+
+def test_what_is_carried_goes_along_to_another_window(green_networks: Networks) -> None:
+    """A disc of 50 pixels is matted in the whole frame, then in the right two thirds of it."""
+    whole = Window.whole((HEIGHT, WIDTH))
+    right = Window((HEIGHT, WIDTH), Rectangle(0, 144, 100, 244), SQUARE)
+    networks = green_networks.sized(SQUARE.sized(green_networks.roles))
+    first, second = shot(170), shot(171)
+    stream = Stream(green_networks, first[0].shape)
+    stream.draft(first[0], lambda _name, _draft: nullcontext(), ahead=False)
+    moved = stream.moved(networks, (144, 144, 3), whole, right, right.cut(first[0]))
+    draft = moved.draft(right.cut(second[0]), lambda _name, _draft: nullcontext(), ahead=True)
+    assert draft.is_between
+    assert draft.carried is not None
+    truth = cv2.resize(np.ascontiguousarray(second[1][right.area.slices()]), draft.alpha.shape[::-1])
+    assert np.abs(draft.alpha - truth).mean() < 0.01
+    assert np.abs(truth - shifted(truth)).mean() > 0.03
+
+
+def shifted(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """By a twentieth of the width: what a wrong place would cost."""
+    return np.roll(alpha, alpha.shape[1] // 20, axis=1)

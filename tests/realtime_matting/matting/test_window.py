@@ -109,3 +109,25 @@ def test_windows_are_for_trimap_and_matting_networks_of_free_sizes(name: str, ta
     if name == "one network":
         del roles["matting"]
     assert takes_windows(roles) is takes
+
+
+@given(people_in_a_frame(), people_in_a_frame())
+def test_the_place_of_a_pixel_in_another_window_is_that_of_the_same_pixel_of_the_frame(
+    case: tuple[tuple[int, int], Rectangle], another: tuple[tuple[int, int], Rectangle]
+) -> None:
+    frame, one = case
+    other = another[1].grown(0, 0, frame)
+    if other.bottom <= other.top or other.right <= other.left:
+        return
+    here, there = Window(frame, one), Window(frame, other)
+    place = here.place_of(there, (90, 160), (60, 70))
+    back = there.place_of(here, (60, 70), (90, 160))
+    for x, y in ((0, 0), (69, 59), (12.5, 40)):
+        in_frame = other.left + (x + 0.5) * there.size[1] / 70, other.top + (y + 0.5) * there.size[0] / 60
+        expected = (
+            (in_frame[0] - one.left) * 160 / here.size[1] - 0.5,
+            (in_frame[1] - one.top) * 90 / here.size[0] - 0.5,
+        )
+        found = place @ (x, y, 1)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        np.testing.assert_allclose(back @ (*found, 1), (x, y), atol=1e-6)
