@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime_matting.matting.window import FRAME, MARGIN, SQUARE, TALL, Shape, Window, best_window, size_seen
+from realtime_matting.matting.window import MARGIN, SHAPES, Shape, Window, best_window, size_seen
 from realtime_matting.models.bundle import Role, RoleSpec
 from realtime_matting.tiles import Rectangle
 
@@ -76,7 +76,7 @@ class Lookout:
         self,
         roles: Mapping[Role, RoleSpec],
         *,
-        shapes: tuple[Shape, ...] = (FRAME, SQUARE, TALL),
+        shapes: tuple[Shape, ...] = SHAPES,
         ready: Callable[[Window], bool] = lambda window: True,
     ) -> None:
         self._roles = roles

@@ -26,7 +26,7 @@ from realtime_matting.matting.networks import BAND, Networks, network_input, pad
 from realtime_matting.matting.refine import at_picture_size
 from realtime_matting.matting.stream import Draft, Stream, draft_of_still
 from realtime_matting.matting.watching import Seen, Watcher, seen_ahead
-from realtime_matting.matting.window import FRAME, SQUARE, TALL, Shape, Window, takes_windows
+from realtime_matting.matting.window import FRAME, SHAPES, Shape, Window, takes_windows
 from realtime_matting.models.registry import find_bundle
 from realtime_matting.profiling import Profile
 
@@ -134,7 +134,7 @@ class Matter:
         self._lookout: Lookout | None = None
         if window and takes_windows(self._networks.roles):
             # Engines for GPUs were built for the frame's own shape.
-            shapes = (FRAME, SQUARE, TALL) if self._networks.takes_tiles else (FRAME,)
+            shapes = SHAPES if self._networks.takes_tiles else (FRAME,)
             self._sized |= {shape: self._networks.sized(shape.sized(self._networks.roles)) for shape in shapes}
             ready = _always if waits or (waits is None and not live) else self._is_ready
             self._lookout = Lookout(self._networks.roles, shapes=shapes, ready=ready)

@@ -1,14 +1,16 @@
 """Which part of a frame the networks see: a window around the people, so that these are as large as may be.
 
 The networks' pictures are small, and a person who fills half of a frame fills half of them. In a window the person
-is seen larger at no greater cost. With a window chosen from a first matte of the same picture, at the sizes of below
-(shm-balanced, MAD and edge MAD of the whole frame → of the window): openpeople 3.86 → 3.34 and 69 → 60, the real man
-4.20 → 3.2 and 74 → 43, rendered stills 11.6 → 10.3 and 93 → 73, rendered clips 5.87 → 5.5 and 80 → 71, the dancer
-6.5 → 5.2 and 76 → 65.
+is seen larger at about the same cost. MAD and edge MAD (dtSSD) without and with windows, shm-balanced 2.5.1, every
+frame by itself: openpeople 4.26 / 70.1 and 3.59 / 61.9, the real man 4.19 / 73.5 and 2.96 / 40.2, rendered stills
+10.4 / 90.2 and 9.3 / 71.6, rendered clips 5.83 / 79.7 (3.69) and 5.31 / 70.0 (3.56), 200 frames of the dancer 7.96 /
+87.3 (5.96) and 7.18 / 80.3 (5.61), two people 13.3 / 85.2 and 13.1 / 83.5. It is the trimap network that gains, as long
+as people are smaller than about 384 pixels in its picture.
 
 Windows are of few shapes, since engines compile each size of a network's picture anew. That of the frame itself costs
-no compiling. The others are of sides such that a network takes as long as for a frame of 16:9, or a little less: the
-matting network does, for in streams it is given 0.7 of a whole frame's width as a rule.
+no compiling. The others are of sides such that the trimap network takes about as long as for a frame of 16:9, and the
+matting network as long as for the 0.7 of a frame's width that it is given in streams. One wide, 4:3, is for who would
+not fit into a square one with both arms; without it openpeople have 4.00 / 65.4.
 """
 
 import math
@@ -57,7 +59,9 @@ class Shape:
 
 FRAME = Shape("frame", 0, 0, {})
 SQUARE = Shape("square", 1, 1, {"trimap": (0.8, 448), "matting": (0.65, 576)})
+WIDE = Shape("wide", 4, 3, {"trimap": (0.95, 448), "matting": (0.75, 704)})
 TALL = Shape("tall", 3, 5, {"trimap": (1.0, 560), "matting": (0.85, math.inf)})
+SHAPES = (FRAME, WIDE, SQUARE, TALL)
 
 
 @dataclass(frozen=True)
