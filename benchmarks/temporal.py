@@ -8,8 +8,8 @@ neither slows the other: motion, which a run of its own estimates beside the net
 sequence: the trimap network's runs per frame, the share of the picture that the matting network was given, milliseconds
 in the networks and in all that is done at their size, MAD and dtSSD against the exact alpha (whole image, RVM's scale),
 and the ratios on : off. With --calm, so many calm sequences besides (`calm.py`), with a mean of their own. A clip is
-calm where the true alpha changes by less than 4·1e-3 a frame in the mean. The first frames of one sequence of each size
-are matted once before, for the networks to be compiled. With --out, the figures of each frame as CSV; with --plot, what
+calm where the true alpha changes by less than 4·1e-3 a frame in the mean. The first frames of each sequence are matted
+once before, for the networks to be compiled. With --out, the figures of each frame as CSV; with --plot, what
 the matting network takes at 1280×720 by the share of the picture that is unknown.
 """
 
@@ -232,7 +232,7 @@ def main() -> int:
         )
         baseline = stack.enter_context(open_predictors([], [options.baseline]))[0] if options.baseline else None
         print(f"{on.describe()}, delay {options.delay}", flush=True)
-        for clip in {clip.sample(0).truth.shape: clip for clip in clips}.values():
+        for clip in clips:  # each may have windows of other shapes
             measure(replace(clip, frames=min(WARMING, clip.frames)), on, off, options.delay, None)
         for clip in clips:
             carried, alone, other, truths = measure(clip, on, off, options.delay, baseline)

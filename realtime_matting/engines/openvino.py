@@ -23,8 +23,8 @@ from realtime_matting.engines.openvino_rounding import int8_ranges, round_to_int
 from realtime_matting.errors import EngineError
 
 Shapes = tuple[tuple[int, ...], ...]
-# The matting network's picture, its part, tiles by ones, twos and fours, some slack; each costs about its weights.
-SIZES_KEPT = 7
+# The matting network's picture, its part, tiles by ones, twos and fours, windows of three shapes, some slack.
+SIZES_KEPT = 10
 
 
 @functools.cache

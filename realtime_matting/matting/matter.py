@@ -240,12 +240,12 @@ class Matter:
             draft = draft_of_still(networks, part, self._stage, self._held, choice.trimap)
         else:
             self._stream, anew = self._stream_for(networks, part.shape, before, choice)
-            if self._lookout is not None:
-                self._last = self._networks.shrink(rgb)
             if seen is not None and seen.window != window:
                 seen = None
             draft = self._stream.draft(part, self._stage, ahead=ahead, seen=seen, trimap=choice.trimap)
             draft.why = f"refresh: {anew}" if anew else draft.why
+            if self._lookout is not None:
+                self._last = draft.small if window.is_whole else self._networks.shrink(rgb)
         draft.window = window
         draft.milliseconds["look"] = looked
         if self._lookout is not None:
