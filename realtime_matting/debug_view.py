@@ -21,8 +21,8 @@ def debug_view(frame: Rgb, matte: MatteLike, preset: str, milliseconds: Mapping[
 
     Args:
         frame: uint8 (H, W, 3).
-        matte: of the frame; its ``trimap`` (uint8 (H, W); 0, 128, 255) and ``why`` are shown where it has them, else
-            the known and unknown part of its alpha.
+        matte: of the frame; its ``trimap`` (uint8 (H, W); 0, 128, 255), ``window`` (see `Matte`) and ``why`` are shown
+            where it has them; without a trimap, the known and unknown part of its alpha.
         preset: name of the preset in use.
         milliseconds: mean milliseconds per frame by stage.
 
@@ -37,6 +37,10 @@ def debug_view(frame: Rgb, matte: MatteLike, preset: str, milliseconds: Mapping[
     for value, colour in _KNOWN.items():
         tint[trimap == value] = colour
     view = np.asarray(cv2.addWeighted(frame, _SHARE, tint, 1 - _SHARE, 0), np.uint8)
+    window = getattr(matte, "window", None)
+    if window is not None and not window.is_whole:
+        top, bottom, left, right = window.area
+        cv2.rectangle(view, (left, top), (right - 1, bottom - 1), _LIGHT, 1)
     unknown = float((trimap == 128).mean())
     lines = [f"{preset}   {getattr(matte, 'why', '')}".rstrip(), f"unknown {100 * unknown:.1f} %"]
     lines += [f"{name} {value:.1f} ms" for name, value in milliseconds.items()]
