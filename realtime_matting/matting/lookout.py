@@ -2,8 +2,8 @@
 
 The window follows the people by the mattes that are made in it. What those cannot show is looked for: the trimap
 network sees the whole frame ("look") at the first frame, when the picture outside changes, when somebody touches an
-inner border of the window, and now and then. It moves seldom, for each move has what is carried from frame to frame
-begin anew.
+inner border of the window, and now and then. It moves seldom: from each place the picture is sampled a little
+differently, which shows.
 """
 
 from collections import deque
