@@ -69,7 +69,12 @@ def main(
     scale: Annotated[
         Scale, typer.Option(help="whole image, or unknown region of trimaps made from the true alpha")
     ] = "whole",
-    blame_stages: Annotated[bool, typer.Option("--blame", help="split the error by the stage that makes it")] = False,
+    blame_stages: Annotated[
+        bool, typer.Option("--blame", help="split the error, of whole frames, by the stage that makes it")
+    ] = False,
+    window: Annotated[
+        bool, typer.Option("--window/--no-window", help="show bundles a window around people, as the runtime does")
+    ] = True,
     size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="of composites of stills")] = "1280x720",
     limit: Annotated[
         int | None, typer.Option(min=1, help="at most so many pictures in a set of stills, and frames in a sequence")
@@ -95,13 +100,14 @@ def main(
 
     circumstances: Circumstances = {
         "command": shlex.join(["python", "-m", "train.evaluate", *sys.argv[1:]]),
-        "settings": {"seed": SEED, "size": size, "limit": limit, "sets": names, "scale": scale},
+        "settings": {"seed": SEED, "size": size, "limit": limit, "sets": names, "scale": scale}
+        | ({} if blame_stages else {"window": window}),
     }
     console = Console()
     if blame_stages:
         written = _blame(models or [], chosen, device, out, console, circumstances)
     else:
-        written = _measure(models or [], baseline or [], chosen, scale, device, out, console, circumstances)
+        written = _measure(models or [], baseline or [], chosen, scale, device, window, out, console, circumstances)
     for path in written:
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
@@ -112,11 +118,12 @@ def _measure(
     sets: list[EvaluationSet],
     scale: Scale,
     device: str,
+    window: bool,
     out: Path,
     console: Console,
     circumstances: Circumstances,
 ) -> list[Path]:
-    opened = open_predictors(models, baselines, trimaps=scale == "unknown", device=device)
+    opened = open_predictors(models, baselines, trimaps=scale == "unknown", device=device, window=window)
     with opened as predictors, progress_bar() as progress:
         tasks = {one.name: progress.add_task(one.name, total=one.frames) for one in sets}
         result = evaluate(predictors, sets, scale=scale, on_frame=lambda one: progress.advance(tasks[one.name]))

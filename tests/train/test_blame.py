@@ -152,7 +152,8 @@ def green_person(soft: int = 9, shape: tuple[int, int] = SIZE[::-1]) -> Sample:
 
 def test_stage_by_stage_a_bundle_makes_the_runtimes_alpha(green_bundle):
     sample = green_person()
-    with open_stages([str(green_bundle)]) as (stages,), Matter(green_bundle, foreground=False) as matter:
+    matter = Matter(green_bundle, foreground=False, window=False)
+    with open_stages([str(green_bundle)]) as (stages,), matter:
         mattes = run_stages(stages, sample)
         matte = matter(sample.image)
         assert mattes.alpha.shape == sample.truth.shape
@@ -347,7 +348,7 @@ def test_the_command_writes_tables_json_and_sheets(people, green_bundle, monkeyp
     assert cv2.imread(str(sheet)).shape == (24 + 3 * 200, 5 * 320, 3)
 
     # The same pictures, and the same error as without --blame.
-    assert call(monkeypatch, *arguments, "--out", "whole") == 0
+    assert call(monkeypatch, *arguments, "--no-window", "--out", "whole") == 0
     whole = json.loads(Path("whole/evaluation.json").read_text())
     (measured,) = whole["sets"]["real"]["means"].values()
     assert values["mad"] == pytest.approx(measured["mad"], rel=0.02)

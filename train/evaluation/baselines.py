@@ -44,8 +44,8 @@ class BundlePredictor:
 
     needs_trimap = False
 
-    def __init__(self, model: str, stack: ExitStack) -> None:
-        """Open the bundle ``model`` (name or folder); ``stack`` closes it.
+    def __init__(self, model: str, stack: ExitStack, *, window: bool = True) -> None:
+        """Open the bundle ``model`` (name or folder); ``stack`` closes it. ``window``: see `Matter`.
 
         Raises:
             BundleError: there is none, or it is damaged.
@@ -53,7 +53,7 @@ class BundlePredictor:
         from realtime_matting.matting.matter import Matter
 
         self.name = model
-        self._matter = stack.enter_context(Matter(model, foreground=False))
+        self._matter = stack.enter_context(Matter(model, foreground=False, window=window))
 
     def __call__(self, rgb: Picture, trimap: Picture | None = None) -> Alpha:
         alpha: Alpha = self._matter(rgb).alpha
@@ -166,7 +166,7 @@ def is_checkpoint(model: str) -> bool:
 
 @contextmanager
 def open_predictors(
-    models: list[str], baselines: list[str], *, trimaps: bool = False, device: str = "auto"
+    models: list[str], baselines: list[str], *, trimaps: bool = False, device: str = "auto", window: bool = True
 ) -> Iterator[list[Predictor]]:
     """Open all, models first, and close them in the end.
 
@@ -175,6 +175,7 @@ def open_predictors(
         baselines: as `baseline_name` takes them.
         trimaps: whether what is measured comes with trimaps.
         device: of checkpoints.
+        window: whether bundles are shown a window around people, as the runtime does; see `Matter`.
 
     Raises:
         InputError: an unknown baseline or bundle, a checkpoint that gives no alpha or needs a trimap that it will not
@@ -191,7 +192,11 @@ def open_predictors(
     with ExitStack() as stack:
         predictors: list[Predictor] = []
         for model in dict.fromkeys(models):
-            one = CheckpointPredictor(model, device) if is_checkpoint(model) else BundlePredictor(model, stack)
+            one = (
+                CheckpointPredictor(model, device)
+                if is_checkpoint(model)
+                else BundlePredictor(model, stack, window=window)
+            )
             if one.needs_trimap and not trimaps:
                 raise InputError(
                     f"{model}: needs a trimap, so its figures cannot stand in one table with those of mattes made "

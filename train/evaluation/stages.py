@@ -5,7 +5,8 @@
         small = stages.alpha(rgb, trimap)       # float32 (h, w), at the M-Net's size, fused
         alpha = enlarge(small, rgb)             # float32 (H, W), as the runtime has it of a first frame
 
-A bundle runs on the runtime's engines and with its resizing, a checkpoint as `train.inference` runs whole pictures.
+A bundle runs on the runtime's engines and with its resizing, on whole frames (no `matting.window`), a checkpoint as
+`train.inference` runs whole pictures.
 """
 
 from collections.abc import Iterator
