@@ -96,7 +96,7 @@ def resized_bundle(candidate: Candidate, folder: Path) -> Path:
 def sizes_given(networks: Networks, picture: NDArray[np.uint8], window: Window) -> Given:
     """What the networks would be given of a frame of a stream with this picture in it."""
     height, width = window.size
-    roles = window.shape.sized(networks.roles) if window.shape.across else networks.roles
+    roles = window.shape.sized(networks.roles)
     given = {role: spec.working_size(width, height)[::-1] for role, spec in roles.items()}
     if "matting" in roles and not window.shape.across:
         seen = networks.sized(roles)

@@ -1,5 +1,7 @@
 """Where the window goes from frame to frame, with a trimap network that is told what it sees."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
@@ -18,8 +20,8 @@ Box = tuple[int, int, int, int]  # top, bottom, left, right
 class Scene:
     """People are white boxes before grey; counts how often it is looked at."""
 
-    def __init__(self, **options: object) -> None:
-        self.lookout = Lookout(find_bundle("shm-balanced").roles, **options)  # type: ignore[arg-type]
+    def __init__(self, ready: Callable[[Window], bool] = lambda window: True) -> None:
+        self.lookout = Lookout(find_bundle("shm-balanced").roles, ready=ready)
         self.looks = 0
 
     def frame(self, *people: Box, room: int = 90) -> Window:
