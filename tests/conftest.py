@@ -7,6 +7,7 @@ Its people are green. With g = G − max(R, B) of the picture in [0, 1]:
 """
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,15 @@ for ignored, ordinary in (
 ):
     if signal.getsignal(ignored) == signal.SIG_IGN:
         signal.signal(ignored, ordinary)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests, and the programs they start, neither find nor leave anything in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
 
 OPSET = 17
 STRIDE = 16

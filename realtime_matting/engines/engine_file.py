@@ -6,7 +6,6 @@ that a file that does not fit is told apart before TensorRT is even loaded.
 
 import functools
 import hashlib
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
+from realtime_matting.caches import cache_folder
 from realtime_matting.errors import EngineError
 
 Flavour = Literal["tensorrt", "tensorrt_rtx"]
@@ -142,11 +142,8 @@ def record_path(engine: Path) -> Path:
 
 
 def engine_cache() -> Path:
-    """Where engines are kept: ``rtmatte/engines`` in the user's cache folder (XDG_CACHE_HOME, or ~/.cache)."""
-    configured = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG rule: a path that is not absolute is ignored.
-    base = Path(configured) if os.path.isabs(configured) else Path.home() / ".cache"
-    return base / "rtmatte" / "engines"
+    """Where engines are kept: ``engines`` in rtmatte's cache."""
+    return cache_folder() / "engines"
 
 
 def list_engines(folders: Iterable[Path]) -> tuple[list[EngineFile], list[str]]:

@@ -1,7 +1,7 @@
 """OpenVINO on the CPU: the engine this project measures first.
 
 A network with dynamic height and width runs much slower than one with fixed sizes, so each input size is compiled
-once, and the last few sizes are kept.
+once, and the last few sizes are kept; those of earlier runs are on disk.
 """
 
 import functools
@@ -18,6 +18,7 @@ import openvino.properties.hint as hints  # type: ignore[import-untyped]
 from realtime_matting.engines.base import PRECISION_KEY, FloatArray, Precision
 from realtime_matting.engines.checks import check_inputs, in_one_line
 from realtime_matting.engines.openvino_blocks import compute_in_blocks
+from realtime_matting.engines.openvino_cache import CompiledNetworks
 from realtime_matting.engines.openvino_doubling import double_by_convolution
 from realtime_matting.engines.openvino_rounding import int8_ranges, round_to_int8
 from realtime_matting.errors import EngineError
@@ -51,6 +52,7 @@ class OpenVinoEngine:
 
     def __init__(self, onnx_path: Path, *, threads: int | None = None, precision: Precision | None = None) -> None:
         core = _core()
+        told = f"precision {precision}, threads {threads}"
         if precision == "f16":
             raise EngineError("OpenVINO: computes in f32 or bf16 on the CPU, not in f16; use one of those")
         if precision == "bf16" and "BF16" not in core.get_property("CPU", props.device.capabilities):
@@ -83,6 +85,7 @@ class OpenVinoEngine:
         self.name = f"OpenVINO CPU {'int8 and ' if in_int8 else ''}{short.get(used, used)}"
         self._inputs = [port.get_any_name() for port in self._model.inputs]
         self._outputs = [port.get_any_name() for port in self._model.outputs]
+        self._on_disk = CompiledNetworks(onnx_path, core, self._config, told)
         self._requests: OrderedDict[Shapes, ov.InferRequest] = OrderedDict()
         self._lock = threading.Lock()  # of the requests
         self._preparing: threading.Thread | None = None
@@ -90,7 +93,7 @@ class OpenVinoEngine:
         self._refused: set[Shapes] = set()
 
     def __call__(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-        """Run once; a size seen for the first time is compiled, which takes a moment.
+        """Run once; a size seen for the first time is compiled, or taken from an earlier run, which takes a moment.
 
         The arrays returned are OpenVINO's own memory: valid until the next call.
         """
@@ -134,11 +137,15 @@ class OpenVinoEngine:
         return self._keep(shapes, self._compiled(shapes))
 
     def _compiled(self, shapes: Shapes) -> ov.InferRequest:
-        model = self._model.clone()
-        model.reshape(dict(zip(self._inputs, shapes, strict=True)))
-        compute_in_blocks(model)
-        double_by_convolution(model)
-        return _core().compile_model(model, "CPU", self._config).create_infer_request()
+        compiled = self._on_disk.recall(shapes)
+        if compiled is None:
+            model = self._model.clone()
+            model.reshape(dict(zip(self._inputs, shapes, strict=True)))
+            compute_in_blocks(model)
+            double_by_convolution(model)
+            compiled = _core().compile_model(model, "CPU", self._config)
+            self._on_disk.keep(shapes, compiled)
+        return compiled.create_infer_request()
 
     def _keep(self, shapes: Shapes, request: ov.InferRequest) -> ov.InferRequest:
         with self._lock:

@@ -2,12 +2,12 @@
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from realtime_matting import __version__
+from realtime_matting.caches import cache_folder
 from realtime_matting.defaults import PRESETS
 from realtime_matting.machine import core_count, processor_name
 from realtime_matting.presets.preset import load_presets
@@ -28,16 +28,7 @@ class Answer:
 
 def answers_path() -> Path:
     """Where the answers are: ``~/.cache/rtmatte/presets.json`` on Linux."""
-    home = Path.home()
-    if sys.platform == "win32":
-        folder = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        folder = home / "Library" / "Caches"
-    else:
-        configured = os.environ.get("XDG_CACHE_HOME", "")
-        # The XDG rule: a path that is not absolute is ignored.
-        folder = Path(configured) if os.path.isabs(configured) else home / ".cache"
-    return folder / "rtmatte" / "presets.json"
+    return cache_folder() / "presets.json"
 
 
 def machine_key(engine: str, threads: int | None) -> str:
