@@ -21,12 +21,13 @@ from realtime_matting.errors import InputError
 from realtime_matting.frames import Frame
 from realtime_matting.matting.foreground import blur_fusion
 from realtime_matting.matting.held import HeldTrimap
-from realtime_matting.matting.lookout import Choice, Lookout
+from realtime_matting.matting.lookout import Choice
 from realtime_matting.matting.networks import BAND, Networks, network_input, pad, resize
 from realtime_matting.matting.refine import at_picture_size
 from realtime_matting.matting.stream import Draft, Stream, draft_of_still
+from realtime_matting.matting.viewing import Viewing
 from realtime_matting.matting.watching import Seen, Watcher, seen_ahead
-from realtime_matting.matting.window import FRAME, SHAPES, Shape, Window, takes_windows
+from realtime_matting.matting.window import Window
 from realtime_matting.models.registry import find_bundle
 from realtime_matting.profiling import Profile
 
@@ -130,14 +131,7 @@ class Matter:
         if threads is None and hasattr(os, "sched_getaffinity"):  # Linux: the cores this process may use
             threads = len(os.sched_getaffinity(0))
         self._networks = Networks(self.bundle, engine=engine, threads=threads, precision=precision)
-        self._sized: dict[Shape, Networks] = {FRAME: self._networks}
-        self._lookout: Lookout | None = None
-        if window and takes_windows(self._networks.roles):
-            # Engines for GPUs were built for the frame's own shape.
-            shapes = SHAPES if self._networks.takes_tiles else (FRAME,)
-            self._sized |= {shape: self._networks.sized(shape.sized(self._networks.roles)) for shape in shapes}
-            ready = _always if waits or (waits is None and not live) else self._is_ready
-            self._lookout = Lookout(self._networks.roles, shapes=shapes, ready=ready)
+        self._viewing = Viewing(self._networks, window=window, waits=not live if waits is None else waits)
 
     def __call__(self, rgb: NDArray[np.uint8]) -> Matte:
         """Matte of the next frame.
@@ -207,11 +201,8 @@ class Matter:
         def see(rgb: NDArray[np.uint8]) -> Seen:
             _check(rgb)
             with self.profile.stage("motion"):
-                # The window of the frame in use: as a rule it is this one's too.
-                window = self._lookout.window if self._lookout is not None else None
-                if window is None or window.frame != rgb.shape[:2]:
-                    window = Window.whole((rgb.shape[0], rgb.shape[1]))
-                return watch(rgb, window, self._sized[window.shape])
+                window = self._viewing.expected(rgb)
+                return watch(rgb, window, self._viewing.networks(window))
 
         return seen_ahead(frames, see)
 
@@ -224,11 +215,9 @@ class Matter:
         if self._begun != rgb.shape:
             self._networks.begin(rgb.shape[1], rgb.shape[0])
             self._begun = rgb.shape
-        start = time.perf_counter()
         with self.profile.stage("look"):
-            choice = self._chosen(rgb)
-        looked = 1e3 * (time.perf_counter() - start)
-        window, networks = choice.window, self._sized[choice.window.shape]
+            choice, looked = self._viewing.choose(rgb)
+        window, networks = choice.window, self._viewing.networks(choice.window)
         before, self._window = self._window, window
         if before != window:
             if networks is not self._networks:
@@ -244,12 +233,11 @@ class Matter:
                 seen = None
             draft = self._stream.draft(part, self._stage, ahead=ahead, seen=seen, trimap=choice.trimap)
             draft.why = f"refresh: {anew}" if anew else draft.why
-            if self._lookout is not None:
+            if self._viewing.moves:
                 self._last = draft.small if window.is_whole else self._networks.shrink(rgb)
         draft.window = window
         draft.milliseconds["look"] = looked
-        if self._lookout is not None:
-            self._lookout.saw(draft.alpha)
+        self._viewing.saw(draft.alpha)
         return draft
 
     def _stream_for(
@@ -265,19 +253,6 @@ class Matter:
             # Who has come to light is not in what would be carried.
             return Stream(networks, shape), "scene cut" if choice.is_cut else "window moved"
         return self._stream.moved(networks, shape, before, window, window.cut_small(self._last)), None
-
-    def _chosen(self, rgb: NDArray[np.uint8]) -> Choice:
-        """The part of the next frame that the networks are to see."""
-        if self._lookout is None:
-            return Choice(Window.whole((rgb.shape[0], rgb.shape[1])))
-        return self._lookout.choose(rgb, partial(self._look, rgb))
-
-    def _look(self, rgb: NDArray[np.uint8]) -> FloatArray:
-        """The trimap network on the whole frame."""
-        return self._networks.trimap(self._networks.shrink(rgb))[0].copy()
-
-    def _is_ready(self, window: Window) -> bool:
-        return self._sized[window.shape].ready(window.size[1], window.size[0])
 
     def _finish(self, rgb: NDArray[np.uint8], draft: Draft) -> Matte:
         """From the networks' size to the frame's own."""
@@ -318,8 +293,7 @@ class Matter:
         if self._held is not None:
             self._held.forget()
         self._stream = None
-        if self._lookout is not None:
-            self._lookout.forget()
+        self._viewing.forget()
         self._window = None
 
     def describe(self) -> str:
@@ -338,10 +312,6 @@ class Matter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _always(window: Window) -> bool:
-    return True
 
 
 def _check(rgb: NDArray[np.uint8]) -> None:

@@ -16,6 +16,7 @@ not fit into a square one with both arms; without it openpeople have 4.00 / 65.4
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,13 @@ class Shape:
         """The bundle's networks at the sizes of this shape."""
         if not self.across:
             return dict(roles)
-        return {role: spec.model_copy(update={"long_side": self.long_side(role, spec)}) for role, spec in roles.items()}
+        return {role: _resized(spec, self.long_side(role, spec)) for role, spec in roles.items()}
+
+
+@lru_cache(maxsize=64)
+def _resized(spec: RoleSpec, long_side: int) -> RoleSpec:
+    """Kept, for a window is looked for in most frames."""
+    return spec.model_copy(update={"long_side": long_side})
 
 
 FRAME = Shape("frame", 0, 0, {})
