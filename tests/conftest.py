@@ -13,9 +13,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
 from realtime_matting.models.bundle import Bundle
+
+# How long an example takes tells how busy the machine is; the first one imports and warms up.
+settings.register_profile("rtmatte", deadline=None)
+settings.load_profile("rtmatte")
 
 # A shell that starts the tests in the background, or nohup, has them ignore these, and every program they start would
 # inherit that: tests that interrupt a program would wait for ever.

@@ -68,7 +68,7 @@ def test_a_bundles_unpooling_becomes_key_bit_for_bit(up_first):
         np.testing.assert_array_equal(run(key, feed(height, width)), run(up_first, feed(height, width)))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(values=st.lists(st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5]), min_size=48, max_size=48))
 def test_both_rewrites_agree_where_pixels_are_tied(values):
     picture = {"rgb": np.array(values, np.float32).reshape(1, 3, 4, 4)}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import Tensor, nn
@@ -44,7 +44,6 @@ def assert_exact(rewrite: str, x: Tensor, values: Tensor) -> None:
 
 @pytest.mark.parametrize("rewrite", REWRITES)
 @pytest.mark.parametrize("dtype", DTYPES)
-@settings(deadline=None)  # the first call of an operator takes long
 @given(data=pictures_and_values())
 def test_both_rewrites_are_bit_exact(rewrite, dtype, data):
     x, values = (t.to(dtype) for t in data)

@@ -3,7 +3,7 @@ from dataclasses import astuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -164,7 +164,6 @@ def test_iou_of_two_empty_mattes_is_one() -> None:
     assert metrics.iou(flat(0), flat(0.2)) == 1
 
 
-@settings(deadline=None)
 @given(mattes)
 def test_a_perfect_matte_has_no_error(truth: Alpha) -> None:
     assert astuple(metrics.whole_image(truth, truth.copy())) == pytest.approx((0, 0, 0, 0), abs=1e-12)
@@ -174,7 +173,6 @@ def test_a_perfect_matte_has_no_error(truth: Alpha) -> None:
     assert metrics.dtssd([truth, truth], [truth, truth]) == 0
 
 
-@settings(deadline=None)
 @given(mattes, mattes)
 def test_errors_are_symmetric_and_not_negative(one: Alpha, other: Alpha) -> None:
     forth, back = astuple(metrics.whole_image(one, other)), astuple(metrics.whole_image(other, one))
@@ -182,7 +180,6 @@ def test_errors_are_symmetric_and_not_negative(one: Alpha, other: Alpha) -> None
     assert min(forth) >= 0
 
 
-@settings(deadline=None)
 @given(mattes, mattes)
 def test_a_region_and_its_complement_add_up_to_the_whole(one: Alpha, other: Alpha) -> None:
     region = np.indices(one.shape).sum(0) % 3 == 0

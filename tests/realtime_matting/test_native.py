@@ -46,7 +46,7 @@ def enlarged(plane: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.f
     )
 
 
-seeded = settings(deadline=None, max_examples=60)
+seeded = settings(max_examples=60)
 
 
 @seeded

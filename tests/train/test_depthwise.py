@@ -23,7 +23,7 @@ def gradients(layer: nn.Conv2d, x: torch.Tensor, *, autocast: bool) -> tuple[tor
     return y.float().detach(), x.grad, layer.weight.grad.clone()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     kernel=st.sampled_from([3, 5]),
     stride=st.sampled_from([1, 2]),

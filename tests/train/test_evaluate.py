@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -154,7 +154,6 @@ def test_the_dancers_background_moves_in_one_of_the_two_sequences(data):
     assert changes[1] > 2 * changes[0]
 
 
-@settings(deadline=None)
 @given(
     sides=st.sets(st.sampled_from(["left", "top", "right", "bottom"])),
     width=st.integers(20, 120),

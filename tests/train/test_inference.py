@@ -256,7 +256,7 @@ def test_tiles_reach_from_end_to_end_and_share_what_was_asked_for(length, tile, 
         assert all(first + tile - second >= overlap for first, second in pairwise(found))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(height=st.integers(1, 60), width=st.integers(1, 60), tile=st.integers(4, 40), seed=st.integers(0, 9))
 def test_tiles_that_agree_blend_to_what_they_say(height, width, tile, seed):
     expected = np.random.default_rng(seed).random((height, width), np.float32)

@@ -31,7 +31,7 @@ def test_the_encoder_has_as_many_parameters_as_resnet50_without_its_classifier()
         assert sum(p.numel() for p in DilatedResNet50().parameters()) == 25_557_032 - (2048 * 1000 + 1000)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 2, 3, 6]))
 def test_region_means_are_those_of_adaptive_pooling(height, width, bins):
     x = torch.rand(2, 3, height, width)

@@ -5,7 +5,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -22,7 +22,6 @@ def at(background: Background, time: float = 0, frame: NDArray[np.uint8] = FRAME
     return background.at(time, frame, np.zeros(frame.shape[:2], np.float32))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))
 def test_a_colour_fills_the_frame(red: int, green: int, blue: int) -> None:
     for spec in (f"#{red:02x}{green:02x}{blue:02x}", f"#{red:02X}{green:02X}{blue:02X}"):

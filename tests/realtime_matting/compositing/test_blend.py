@@ -29,7 +29,6 @@ def exact(foreground: Rgb, alpha: Alpha, background: Rgb) -> NDArray[np.float64]
     return weight * foreground + (1 - weight) * background
 
 
-@settings(deadline=None)
 @given(pictures, mattes, pictures)
 def test_every_pixel_is_the_nearest_whole_value(foreground: Rgb, alpha: Alpha, background: Rgb) -> None:
     result = composite(foreground, alpha, background)
@@ -37,7 +36,6 @@ def test_every_pixel_is_the_nearest_whole_value(foreground: Rgb, alpha: Alpha, b
     assert np.abs(result - exact(foreground, alpha, background)).max() <= 0.5 + 1e-4
 
 
-@settings(deadline=None)
 @given(pictures, mattes, pictures)
 def test_alpha_one_is_exactly_the_foreground_and_alpha_zero_the_background(
     foreground: Rgb, alpha: Alpha, background: Rgb
@@ -47,13 +45,12 @@ def test_alpha_one_is_exactly_the_foreground_and_alpha_zero_the_background(
     np.testing.assert_array_equal(result[alpha == 0], background[alpha == 0])
 
 
-@settings(deadline=None)
 @given(pictures, mattes)
 def test_a_picture_over_itself_is_itself(picture: Rgb, alpha: Alpha) -> None:
     np.testing.assert_array_equal(composite(picture, alpha, picture.copy()), picture)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(0, 99))
 def test_large_pictures_are_composited_in_all_their_parts(seed: int) -> None:
     foreground, alpha, background = large(seed)

@@ -106,7 +106,7 @@ def test_a_break_begins_anew(time: float) -> None:
     assert np.array_equal(match.follow(time, PERSON, ALPHA, SKY), ColourMatch(1.0).follow(0.0, PERSON, ALPHA, SKY))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 255), st.integers(0, 255), st.floats(0, 1))
 def test_one_colour_before_another_gives_finite_numbers(person: int, behind: int, strength: float) -> None:
     change = ColourMatch(strength).follow(

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_matting.compositing.cover import cover
@@ -8,7 +8,6 @@ from realtime_matting.compositing.cover import cover
 sizes = st.integers(1, 90)
 
 
-@settings(deadline=None)
 @given(sizes, sizes, sizes, sizes)
 def test_the_result_has_the_size_asked_for(height: int, width: int, to_height: int, to_width: int) -> None:
     picture = np.full((height, width, 3), 90, np.uint8)

@@ -29,7 +29,7 @@ def test_no_light_changes_nothing_exactly() -> None:
     assert lit(0.0) is FOREGROUND
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.floats(0.01, 1))
 def test_the_opaque_interior_stays_exactly_as_it_is(strength: float) -> None:
     reach = WIDTH // 2 + 6 + 16  # where the edge ends, and how far light gets
@@ -57,7 +57,7 @@ def test_light_has_the_colour_of_the_background() -> None:
     assert (rim[:, 1:] == 60).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     arrays(np.float32, (12, 16), elements=st.floats(0, 1, width=32)),
     arrays(np.uint8, (12, 16, 3)),

@@ -29,7 +29,7 @@ def run(model: "ov.Model", picture: np.ndarray) -> np.ndarray:
     return np.array(compiled(picture)[0])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     rows=st.integers(1, 6),
     columns=st.integers(1, 6),

@@ -29,7 +29,7 @@ def run(model: "ov.Model", picture: np.ndarray) -> np.ndarray:
     return np.array(compiled(picture)[0])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(channels=st.integers(1, 4), height=st.integers(1, 9), width=st.integers(1, 9))
 def test_a_doubled_picture_is_what_interpolation_makes_of_it_up_to_its_border(channels, height, width) -> None:
     picture = np.random.default_rng(height).normal(size=(2, channels, height, width)).astype(np.float32)

@@ -60,7 +60,7 @@ def test_plain_colours_are_separated_to_a_few_levels() -> None:
     assert np.abs(estimate - person)[(alpha > 0.1) & (alpha < 1)].max() <= 8
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 70), st.integers(1, 90), st.integers(0, 999))
 def test_the_picture_is_kept_exactly_where_alpha_is_one_or_the_soft_pixels_are_far(
     height: int, width: int, seed: int

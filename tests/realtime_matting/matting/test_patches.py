@@ -14,7 +14,7 @@ from realtime_matting.tiles import Rectangle
 SIZES = st.tuples(st.integers(1, 24), st.integers(1, 40))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIZES, st.integers(0, 999))
 def test_tiles_are_of_one_size_inside_the_picture_at_multiples_of_the_stride(cells: tuple[int, int], seed: int) -> None:
     tiling = Tiling(cells[0] * 16, cells[1] * 16, 16)
@@ -31,7 +31,7 @@ def test_tiles_are_of_one_size_inside_the_picture_at_multiples_of_the_stride(cel
         assert outer.left <= tile.core.left < tile.core.right <= outer.right
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIZES, st.integers(0, 999))
 def test_what_there_is_to_gain_is_gained_or_left(cells: tuple[int, int], seed: int) -> None:
     tiling = Tiling(cells[0] * 16, cells[1] * 16, 16)

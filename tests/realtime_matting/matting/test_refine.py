@@ -87,7 +87,7 @@ def test_filtering_in_parts_gives_the_whole_image_by_definition(
     assert difference.mean() < 1e-3
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from(SIZES), st.integers(0, 999), st.integers(1, 3))
 def test_known_regions_stay_exactly_zero_and_one(
     sizes: tuple[tuple[int, int], tuple[int, int]], seed: int, radius: int

@@ -11,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_matting.errors import InputError
@@ -248,7 +248,6 @@ def test_joined_recordings_keep_their_sound_in_order(
     assert any("ran backwards" in warning for warning in sink.warnings)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.none(), st.fractions(-100, 1000, max_denominator=48000)), min_size=1, max_size=40),
     st.sampled_from([Fraction(0), Fraction(1, 48000), Fraction(1, 1000)]),
@@ -259,7 +258,6 @@ def test_packets_never_run_backwards(times: list[Fraction | None], step: Fractio
     assert all(later >= earlier + step for earlier, later in pairwise(placed))
 
 
-@settings(deadline=None)
 @given(st.sets(st.integers(-1000, 10**6), min_size=1))
 def test_good_packet_times_are_kept_exactly(stamps: set[int]) -> None:
     clock = AudioClock()

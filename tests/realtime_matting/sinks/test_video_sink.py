@@ -279,7 +279,7 @@ def test_a_name_with_a_colon_and_a_percent_sign_is_a_file(tmp_path: Path, info: 
     assert os.listdir(tmp_path) == ["take:2 100% é.mp4"]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     gaps=st.lists(st.integers(1, 10**6), min_size=1, max_size=12),
     start=st.integers(0, 10**7),

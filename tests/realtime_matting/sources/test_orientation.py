@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_matting.sources.orientation import UPRIGHT, from_display_matrix, from_exif
@@ -33,13 +33,11 @@ def test_each_exif_value_is_undone(value: int) -> None:
     assert orientation.size(3, 2) == (upright.shape[1], upright.shape[0])
 
 
-@settings(deadline=None)
 @given(st.integers(0, 65535).filter(lambda value: not 1 <= value <= 8))
 def test_unknown_exif_values_leave_the_picture_alone(value: int) -> None:
     assert from_exif(value) is UPRIGHT
 
 
-@settings(deadline=None)
 @given(turn=st.integers(0, 3), wobble=st.floats(-40, 40), scale=st.floats(0.5, 2))
 def test_a_display_matrix_counts_as_the_nearest_right_angle(turn: int, wobble: float, scale: float) -> None:
     angle = math.radians(90 * turn + wobble)

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_matting.sources.timeline import Timeline
@@ -13,7 +13,6 @@ time_bases = st.sampled_from([Fraction(1, 25), Fraction(1, 1000), Fraction(1, 90
 rates = st.sampled_from([Fraction(25), Fraction(30000, 1001), Fraction(60), Fraction(1, 2)])
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(stamps, stamps), min_size=1, max_size=60), time_bases, rates)
 def test_time_always_moves_forward(
     given_stamps: list[tuple[int | None, int | None]], time_base: Fraction, rate: Fraction
@@ -24,7 +23,6 @@ def test_time_always_moves_forward(
     assert timeline.filled == given_stamps.count((None, None))
 
 
-@settings(deadline=None)
 @given(st.sets(st.integers(-(2**40), 2**40), min_size=1), time_bases, rates)
 def test_increasing_stamps_are_kept_exactly(stamps: set[int], time_base: Fraction, rate: Fraction) -> None:
     timeline = Timeline(time_base, rate)

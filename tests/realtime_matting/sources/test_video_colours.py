@@ -6,7 +6,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_matting.sources import VideoSource
@@ -133,7 +133,6 @@ def test_high_dynamic_range_is_announced(make_video: MakeVideo, patches: Patches
         assert ["HDR" in warning for warning in source.warnings] == [True]
 
 
-@settings(deadline=None)
 @given(
     width=st.integers(1, 4096),
     height=st.integers(1, 4096),

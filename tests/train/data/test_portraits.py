@@ -159,7 +159,6 @@ def test_every_kind_shows_the_person_it_is_given(kind: Callable, height: int, di
         assert 0.02 < differs < 0.98
 
 
-@settings(deadline=None)
 @given(seeds, st.floats(10, 300), st.floats(10, 300), st.booleans())
 def test_a_turned_rectangle_stays_one_in_perspective(seed: int, width: float, height: float, leans: bool) -> None:
     corners = turned(np.random.default_rng(seed), width, height, leans=leans)
@@ -170,7 +169,7 @@ def test_a_turned_rectangle_stays_one_in_perspective(seed: int, width: float, he
     assert (edges[:, 0] * following[:, 1] - edges[:, 1] * following[:, 0] > 0).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seeds, st.booleans())
 def test_things_never_hang_over_each_other_and_mostly_in_view(seed: int, leans: bool) -> None:
     rng = np.random.default_rng(seed)

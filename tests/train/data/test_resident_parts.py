@@ -53,7 +53,7 @@ def test_outside_a_picture_its_edge_goes_on_and_is_marked() -> None:
     assert torch.allclose(made[:4, 20, 5], made[:4, 20, 10], atol=1e-3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10**6), width=st.integers(60, 200), height=st.integers(60, 200), tight=st.booleans(),
     cut=st.tuples(st.booleans(), st.booleans(), st.booleans(), st.booleans()),
@@ -82,7 +82,7 @@ def test_a_person_lands_where_the_loader_puts_them(
         assert np.abs(made[:3].permute(1, 2, 0).numpy() - expected[..., :3])[inside].mean() < 12
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), width=st.integers(20, 200), height=st.integers(20, 200))
 def test_a_background_is_cropped_as_by_the_loader(seed: int, width: int, height: int) -> None:
     picture = cv2.resize(natural(32, 40), (160, 120), interpolation=cv2.INTER_CUBIC)
@@ -91,7 +91,7 @@ def test_a_background_is_cropped_as_by_the_loader(seed: int, width: int, height:
     assert np.abs(made[:4].permute(1, 2, 0).numpy() - expected).mean() < 4
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10**6),
     radii=st.lists(st.tuples(st.floats(0, 9), st.floats(0, 9)), min_size=1, max_size=3),
@@ -161,7 +161,7 @@ def test_pictures_of_odd_sides_go_through_the_codec() -> None:
     assert 0 < np.abs(decoded.astype(np.float32) - picture).mean() < 40
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), strength=st.sampled_from([0.0, 0.5, 1.0]))
 def test_clothes_of_the_walls_colour_are_the_loaders(seed: int, strength: float) -> None:
     rng = np.random.default_rng(seed)
@@ -203,7 +203,7 @@ def test_a_smear_mixes_no_black_into_the_edge() -> None:
     assert np.abs(soft[0, 0].numpy() - expected).max() < 1e-5
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6))
 def test_a_moving_part_is_smeared_as_in_the_loader_and_the_rest_stays(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -233,7 +233,7 @@ def test_noise_has_the_loaders_strength() -> None:
     assert pooled == pytest.approx(float(cv2.blur(expected, (4, 4))[::4, ::4].std()), rel=0.15)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), strength=st.sampled_from([0.6, 1.0]))
 def test_a_look_is_the_loaders(seed: int, strength: float) -> None:
     picture = natural(24, 32, 3)
@@ -244,7 +244,7 @@ def test_a_look_is_the_loaders(seed: int, strength: float) -> None:
     assert np.abs(made - expected).max() < 2.5 / 255
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6))
 def test_dyed_cloth_is_the_loaders(seed: int) -> None:
     rgba = np.full((80, 60, 4), 255, np.uint8)
