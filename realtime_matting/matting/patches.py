@@ -65,6 +65,14 @@ class Tiling:
             spans.append(np.where(places == places[-1], cells, places + reach - _MARGIN))
         return tuple(spans)
 
+    @cached_property
+    def _corners(self) -> tuple[NDArray[np.intp], ...]:
+        """Where the corners of all cores are in the table of sums, row by row: lower right, upper left, the others."""
+        tops, bottoms, lefts, rights = self._spans
+        width = self.cells[1] + 1
+        pairs = (bottoms, rights), (tops, lefts), (tops, rights), (bottoms, lefts)
+        return tuple(rows[:, None] * width + columns for rows, columns in pairs)
+
     def choose(self, gain: FloatArray, least: float, most: int) -> tuple[list[Tile], FloatArray]:
         """Tiles that gain the most, one after the other, until the next would gain less than ``least``.
 
@@ -77,11 +85,12 @@ class Tiling:
         """
         left = gain.copy()
         tops, bottoms, lefts, rights = self._spans
+        lower_right, upper_left, upper_right, lower_left = self._corners
         tiles: list[Tile] = []
         while len(tiles) < most:
-            total = cv2.integral(left, sdepth=cv2.CV_32F)
-            sums = total[np.ix_(bottoms, rights)] - total[np.ix_(tops, rights)]
-            sums += total[np.ix_(tops, lefts)] - total[np.ix_(bottoms, lefts)]
+            total = cv2.integral(left, sdepth=cv2.CV_32F).ravel()
+            sums = total[lower_right] - total[upper_right]
+            sums += total[upper_left] - total[lower_left]
             y, x = divmod(int(sums.argmax()), sums.shape[1])
             if sums[y, x] < least:
                 break
