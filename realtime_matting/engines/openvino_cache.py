@@ -53,11 +53,11 @@ class CompiledNetworks:
         """The network for inputs of these shapes; None if it was not kept."""
         path = self._path(shapes)
         try:
-            kept = path.read_bytes()
+            with path.open("rb") as file:
+                digest, network = file.read(_DIGEST), file.read()
             os.utime(path)  # what is in use stays
         except OSError:
             return None
-        digest, network = kept[:_DIGEST], kept[_DIGEST:]
         if digest_of(network) != digest:
             return None
         try:
