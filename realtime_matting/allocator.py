@@ -1,5 +1,6 @@
 """Memory of pictures that comes and goes with every frame, kept by the process."""
 
+import contextlib
 import ctypes
 import functools
 import sys
@@ -38,3 +39,11 @@ def keep_freed_memory(*, without_limit: bool = False) -> bool:
     if without_limit:
         wanted[:2] = [(_MMAPS, 0), (_TRIM_THRESHOLD, _NEVER)]
     return all([bool(mallopt(parameter, value)) for parameter, value in wanted])
+
+
+def give_back_freed_memory() -> None:
+    """Have the C library return to the system what it keeps, once; for after something large was freed for good."""
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):  # no such function: musl
+        ctypes.CDLL(None).malloc_trim(0)

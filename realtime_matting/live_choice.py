@@ -7,6 +7,9 @@ from realtime_matting.errors import InputError
 from realtime_matting.live_presets import LivePreset
 from realtime_matting.stepping import Stepper
 
+REST_AFTER = 10.0
+"""Seconds after a change from which on the preset before it is not kept open: each holds up to 250 MiB."""
+
 
 class PresetChoice:
     """The preset in use, and the one to be used as soon as its networks are open; safe to use from several threads.
@@ -42,6 +45,8 @@ class PresetChoice:
         self._steps = list(steps or presets)
         self._start = start or self._steps[len(self._steps) // 2]
         self._current: str | None = None
+        self._left: set[str] = set()  # presets that were in use before
+        self._judged: tuple[str, float] | None = None  # the preset of the last frame, and since when
         self.changes: list[str] = []
         self.choose(preset)
         self._first = self._chosen
@@ -94,7 +99,10 @@ class PresetChoice:
             self._give_up(self._chosen, chosen.error, before)
             self._chosen = before
         if self._presets[self._chosen].ready:
+            if self._current is not None:
+                self._left.add(self._current)
             self._current = self._chosen
+            self._left.discard(self._current)
 
     def judge(self, name: str, now: float, stages: Sequence[float]) -> None:
         """Note what the stages of a frame took with the preset ``name``; the next may then be another one's.
@@ -106,7 +114,11 @@ class PresetChoice:
         """
         with self._lock:
             stepper = self._stepper
-            if stepper is None or self._chosen != self._current or name != self._current:
+            if self._chosen != self._current or name != self._current:
+                return
+            # Frames come in order: none of another preset is on its way any more.
+            self._let_rest(name, now)
+            if stepper is None:
                 return
             if any(preset.busy for preset in self._presets.values()):
                 stepper.disturb()
@@ -120,6 +132,21 @@ class PresetChoice:
             self._chosen = stepper.name
         self.changes.append(change)
         self._say(change)
+
+    def _let_rest(self, name: str, now: float) -> None:
+        """Presets that were left a while ago, but for one that may soon be taken."""
+        if self._judged is None or self._judged[0] != name:
+            self._judged = name, now
+        if now - self._judged[1] < REST_AFTER:
+            return
+        wanted = self._stepper.wanted if self._stepper is not None else None
+        for left in self._left - {wanted}:
+            preset = self._presets[left]
+            if preset.busy:
+                continue
+            self._left.discard(left)
+            if preset is not self._presets[name]:  # two names may be one preset
+                preset.rest()
 
     def _make_ready(self, name: str) -> None:
         """In the background, while the preset in use goes on."""

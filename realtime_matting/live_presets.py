@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from realtime_matting.allocator import give_back_freed_memory
 from realtime_matting.defaults import DEFAULT_PRESET
 from realtime_matting.frames import Frame
 from realtime_matting.look import Look
@@ -30,7 +31,7 @@ class StreamMatter(Protocol):
 
 
 class LivePreset:
-    """One preset: closed at first, opened in a thread of its own, then used in the run's.
+    """One preset: closed at first, opened in a thread of its own, then used in the run's; it may rest in between.
 
     Frames are drafted in one thread, and finished, in the same order, in one that may be another.
 
@@ -92,6 +93,13 @@ class LivePreset:
         """The next frame to be drafted is the first of a new stream; of the look, who finishes it thinks himself."""
         self.open().result().reset()
 
+    def rest(self) -> None:
+        """Free what was opened, in its own thread, until it is opened again; not while a frame of it is on its way."""
+        with self._lock:
+            matter, self._matter, self._warm = self._matter, None, None
+            if matter is not None:
+                self._thread.submit(_close, matter)
+
     def close(self, *, wait: bool = True) -> None:
         """Free what was opened; calling it twice is harmless.
 
@@ -106,6 +114,12 @@ class LivePreset:
 
 def _warm_up(matter: Future[StreamMatter], width: int, height: int) -> None:
     matter.result().warm_up(width, height)
+
+
+def _close(matter: Future[StreamMatter]) -> None:
+    if matter.exception() is None:
+        matter.result().close()
+    give_back_freed_memory()
 
 
 def live_presets(presets: Mapping[str, Preset], opener: Callable[[Preset], StreamMatter]) -> dict[str, LivePreset]:
