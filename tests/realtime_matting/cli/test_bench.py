@@ -45,7 +45,8 @@ def test_presets_are_measured_in_processes_of_their_own(
         assert 50 < resident < 1000
     assert "30 fps here" in lines[5]
     assert len(lines) == 6
-    assert not (tmp_path / "cache").exists()  # these are not the presets that auto chooses from
+    # These are not the presets that auto chooses from.
+    assert not (tmp_path / "cache" / "rtmatte" / "presets.json").exists()
 
 
 def test_a_model_that_is_not_there_is_told_in_one_line(rtmatte: Rtmatte, tmp_path: Path) -> None:

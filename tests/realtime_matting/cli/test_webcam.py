@@ -30,12 +30,12 @@ TIMEOUT = 60
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No configuration and no control socket but those of the test."""
+    """No configuration, no control socket and no cache but those of the test."""
     folder = tmp_path / "own"
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return folder
 
 
@@ -94,7 +94,7 @@ def test_without_an_output_it_is_only_measured_and_nothing_is_left(
     assert rtmatte("webcam", *words).returncode == 0
     assert {thread for thread in threading.enumerate() if thread.is_alive()} <= before[0]
     assert len(os.listdir("/proc/self/fd")) <= before[1]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "own"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "in.mp4", "own"]
     assert list((tmp_path / "own").iterdir()) == []
 
 

@@ -241,7 +241,8 @@ class Watched:
 
 def test_after_warming_up_no_frame_waits_for_a_compiler(green_bundle: Path) -> None:
     rgb, _ = green_disc(180, 640)
-    with Matter(green_bundle, engine="openvino", threads=1, live=True) as matter:
+    # For a window the networks are prepared beside the frames.
+    with Matter(green_bundle, engine="openvino", threads=1, live=True, window=False) as matter:
         matter.warm_up(640, 180)
         seen: list[int] = []
         engine = matter._networks._engines["matting"]
