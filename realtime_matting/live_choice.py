@@ -8,7 +8,7 @@ from realtime_matting.live_presets import LivePreset
 from realtime_matting.stepping import Stepper
 
 REST_AFTER = 10.0
-"""Seconds after a change from which on the preset before it is not kept open: each holds up to 250 MiB."""
+"""Seconds after a change from which on the preset before it is not kept open: it holds all of its networks."""
 
 
 class PresetChoice:
