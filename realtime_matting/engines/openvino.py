@@ -55,7 +55,9 @@ class OpenVinoEngine:
         told = f"precision {precision}, threads {threads}"
         if precision == "f16":
             raise EngineError("OpenVINO: computes in f32 or bf16 on the CPU, not in f16; use one of those")
-        if precision == "bf16" and "BF16" not in core.get_property("CPU", props.device.capabilities):
+        # Every processor with bf16 instructions has VNNI; OpenVINO does not tell of VNNI itself.
+        has_bf16 = "BF16" in core.get_property("CPU", props.device.capabilities)
+        if precision == "bf16" and not has_bf16:
             raise EngineError("OpenVINO: this CPU has no bf16 instructions; use precision f32 or leave it out")
         try:
             self._model = core.read_model(onnx_path)
@@ -65,7 +67,8 @@ class OpenVinoEngine:
         in_int8 = asked == "int8"
         if precision is None:
             try:
-                in_int8 = round_to_int8(self._model, int8_ranges(self._model)) > 0 or in_int8
+                bits = 8 if has_bf16 else 7
+                in_int8 = round_to_int8(self._model, int8_ranges(self._model), weight_bits=bits) > 0 or in_int8
             except ValueError as error:
                 raise EngineError(f"{onnx_path}: its int8 ranges are damaged ({error}); export it again") from error
         if precision is None and asked == "fp32":

@@ -102,3 +102,29 @@ def test_damaged_ranges_are_one_line(tmp_path: Path, told: str) -> None:
     with pytest.raises(EngineError, match=r"its int8 ranges are damaged .*; export it again") as caught:
         OpenVinoEngine(write(tmp_path, told))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(not X86, reason="rounds on x86 processors only")
+@pytest.mark.parametrize("side", [1, 3])
+def test_sums_of_the_largest_products_are_not_cut_off(tmp_path: Path, side: int) -> None:
+    channels = 16
+    kernel = np.full((channels, channels, side, side), 1 / (channels * side * side), np.float32)
+    tensors = [numpy_helper.from_array(kernel, "weight"), numpy_helper.from_array(kernel, "again")]
+    nodes = [
+        helper.make_node("Conv", ["rgb", "weight"], ["between"], name="first", pads=[side // 2] * 4),
+        helper.make_node("Relu", ["between"], ["positive"]),
+        helper.make_node("Conv", ["positive", "again"], ["alpha"], name="second", pads=[side // 2] * 4),
+    ]
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, channels, "h", "w"]) for n in ("rgb", "alpha")]
+    model = helper.make_model(
+        helper.make_graph(nodes, "net", values[:1], values[1:], tensors), opset_imports=[helper.make_opsetid("", 18)]
+    )
+    model.metadata_props.add(key=INT8_KEY, value=json.dumps({"first": [0.0, 1.0], "second": [0.0, 1.0]}))
+    onnx.save(model, tmp_path / "net.onnx")
+    engine = OpenVinoEngine(tmp_path / "net.onnx")
+    try:
+        alpha = engine({"rgb": np.ones((1, channels, 16, 24), np.float32)})["alpha"].copy()
+    finally:
+        engine.close()
+    assert "int8" in engine.name
+    np.testing.assert_allclose(alpha[..., 4:-4, 4:-4], 1, atol=0.02)
