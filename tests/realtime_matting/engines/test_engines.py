@@ -1,8 +1,10 @@
 import importlib.util
 import logging
+import resource
 import sys
 import threading
 import time
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +85,24 @@ def test_a_size_that_is_still_kept_is_not_compiled_again(tmp_path):
     engine._request(((1, 3, 99, 99),) * 2)
     assert len(engine._requests) == SIZES_KEPT
     assert ((1, 3, 5, 5),) * 2 not in engine._requests, "the size used longest ago goes"
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_a_size_that_rests_gives_its_memory_back_and_still_answers_the_same():
+    from realtime_matting.engines.openvino import RESTS_AFTER, OpenVinoEngine
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 2**20
+
+    engine = OpenVinoEngine(Path(str(files("realtime_matting") / "models/shm-quality/matting.onnx")))
+    large, small = random_inputs(320, 512), random_inputs(32, 32)
+    once = engine(large)["alpha"].copy()
+    held = resident()
+    for _ in range(RESTS_AFTER + 1):
+        engine(small)
+    assert resident() < held - 10
+    np.testing.assert_array_equal(engine(large)["alpha"], once)
+    engine.close()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
