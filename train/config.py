@@ -19,7 +19,8 @@ class LossConfig(Strict):
     """Weights of the terms; see :mod:`train.losses`. Phases use those that apply to them.
 
     ``prediction``, ``laplacian``, ``gradient``, ``trimap``: Semantic Human Matting's L_p, a Laplacian pyramid term, one
-    of the alpha's gradient, and L_t.
+    of the alpha's gradient, and L_t. ``filtered``: the share of the first three that is taken of alpha after the guided
+    filter that follows the networks in the runtime.
     ``unknown_weight``: how much more the unknown class counts in L_t. ``alpha_share``: Deep Image Matting's w_l, the
     share of the alpha loss beside the compositional one. ``side_l1``: weight of an L1 term on each side output of a
     U²-Net, beside the cross entropy.
@@ -28,6 +29,7 @@ class LossConfig(Strict):
     prediction: float = 1.0
     laplacian: float = 0.0
     gradient: float = 0.0
+    filtered: Annotated[float, Field(ge=0, le=1)] = 0.0
     trimap: float = 0.01
     unknown_weight: float = 1.0
     alpha_share: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -49,7 +51,7 @@ class PhaseConfig(Strict):
     steps over which real backgrounds are faded in over solid colours (0: real ones at once).
     ``trimap_sides``: end to end, the T-Net sees pictures of these long sides in turn, one a step; none means its own.
     ``validate_on``: folder in alphamatting.com's layout to measure on as well. ``freeze_t_net``: end to end with the
-    T-Net as it is.
+    T-Net as it is. ``baked``: then, a folder of crops with its trimaps, made once by ``python -m train.data bake``.
     ``start``: "imagenet" (EfficientNet-Lite0, a package), "resnet50" or "vgg16" (``start_file``), "checkpoint"
     (``start_file`` is the folder of one that has the network this phase trains), or "random".
     """
@@ -82,6 +84,7 @@ class PhaseConfig(Strict):
     hard: float = Field(0.0, ge=0, le=1)
     easy_to_hard: float = Field(0.0, ge=0, le=1)
     freeze_t_net: bool = False
+    baked: Path | None = None
     validate_on: Path | None = None
     loss: LossConfig = LossConfig()
     log_every: int = Field(20, gt=0)
@@ -99,6 +102,10 @@ class PhaseConfig(Strict):
             raise ValueError(f"start {self.start} needs start_file, a standard {self.start} state dict")
         if self.start == "checkpoint" and self.start_file is None:
             raise ValueError("start checkpoint needs start_file, the folder of a checkpoint")
+        if self.baked and not self.freeze_t_net:
+            raise ValueError("baked crops hold the trimaps of a T-Net that stays as it is: set freeze_t_net")
+        if self.baked and (self.hard or self.easy_to_hard):
+            raise ValueError("baked crops are what they are: leave out hard and easy_to_hard")
         return self
 
     def total_steps(self, people: int) -> int:

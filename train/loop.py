@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from realtime_matting.errors import InputError, OutputError
 from train.board import Board
 from train.checkpoints import Checkpoint, load_optimizer, load_weights, read_checkpoint, save_checkpoint
 from train.config import TrainConfig
+from train.data.baked import BakedCrops
 from train.data.dataset import MattingSamples, Split
 from train.hard import BLOCK, HardPeople
 from train.meter import Batch, Losses, Meter
@@ -111,7 +113,8 @@ class Run:
             raise InputError(f"hard mode allows {BLOCK * self.phase.accumulate // PREFETCH} workers at most")
 
     def _samples(self, split: Split, seed: int) -> MattingSamples:
-        return MattingSamples(
+        kind = partial(BakedCrops, self.phase.baked) if self.phase.baked else MattingSamples
+        return kind(
             self.config.data, self.config.sample_spec(self.job.phase), seed=seed, batch_size=self.phase.batch_size,
             split=split, holdout=self.config.holdout,
         )  # fmt: skip
@@ -231,7 +234,7 @@ class Run:
         phase, fabric = self.phase, self.fabric
         sampler = StepSampler(first, stop, phase.batch_size, fabric.global_rank, fabric.world_size, self.hard)
         each = phase.batch_size // self.parts
-        if self.config.data.resident:
+        if self.config.data.resident and not phase.baked:
             from train.data.resident import ResidentSamples
 
             resident = ResidentSamples(

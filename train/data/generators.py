@@ -4,8 +4,9 @@ import numpy as np
 
 from train.data.augment import Rng
 
-SAMPLE, BATCH, PEOPLE, HARD = range(4)
-"""Streams of a training run: a sample's scene and camera, what a batch shares, its people, and hard mode's choice."""
+SAMPLE, BATCH, PEOPLE, HARD, WINDOWS, EPOCH = range(6)
+"""Streams of a training run: a sample's scene and camera, what a batch shares, its people, and hard mode's choice; the
+windows that are cut when crops are made once, and the order of such crops."""
 
 
 def generator(seed: int, number: int, stream: int) -> Rng:

@@ -23,6 +23,7 @@ from train.checkpoints import load_weights
 from train.config import PhaseConfig, TrainConfig
 from train.data.alphamatting import alphamatting_check
 from train.data.trimaps import IGNORE, classes
+from train.guided_filter import guided_filter
 from train.loop import Job, train_phase
 from train.losses import gradient_loss, laplacian_loss, prediction_loss, smooth_l1, trimap_loss, trimap_losses
 from train.meter import Batch, Losses
@@ -48,6 +49,17 @@ class EndToEndPhase(SHM):
         logits = self.trimap_logits(patch, trimap_long_side)
         probabilities = probabilities_at(logits, patch.shape[-2:])
         return Prediction(self.matte(crop, cut_windows(probabilities, windows, self.side)), logits)
+
+
+class BakedPhase(SHM):
+    """M-Net and fusion, with trimaps that the T-Net, which is only kept, made before."""
+
+    def __init__(self, shm: SHM) -> None:
+        sides = {"trimap_long_side": shm.trimap_long_side, "matting_long_side": shm.matting_long_side}
+        super().__init__(shm.t_net, shm.m_net, **sides)
+
+    def forward(self, image: Tensor, probabilities: Tensor) -> Tensor:  # type: ignore[override]
+        return self.matte(image, probabilities)
 
 
 class TrimapPhase(nn.Module):
@@ -209,6 +221,8 @@ def _end_to_end_job(shm: SHM, phase: PhaseConfig) -> Job:
     loss = phase.loss
     if phase.start != "random":
         raise InputError("phase end_to_end starts from the other two phases; remove its start")
+    if phase.baked:
+        return _baked_job(shm, phase)
     network = EndToEndPhase(shm, phase.crop) if phase.crops else shm
     frozen = (shm.t_net,) if phase.freeze_t_net else ()
 
@@ -235,7 +249,8 @@ def _end_to_end_job(shm: SHM, phase: PhaseConfig) -> Job:
 
     def validate(model: nn.Module, batch: Batch) -> dict[str, float]:
         prediction, target = predict(model, batch)
-        error = mad(prediction.alpha, target["alpha"])
+        alpha = guided_filter(prediction.alpha, target["image"]) if loss.filtered else prediction.alpha
+        error = mad(alpha, target["alpha"])
         figures = trimap_figures(prediction.trimap_logits.float(), batch["trimap"], loss.unknown_weight)
         return {**figures, "score": error, "mad": error}
 
@@ -253,6 +268,34 @@ def _end_to_end_job(shm: SHM, phase: PhaseConfig) -> Job:
     return Job("end_to_end", network, [g for g in groups if g["params"]], step_loss, validate, pictures, None, frozen)
 
 
+def _baked_job(shm: SHM, phase: PhaseConfig) -> Job:
+    """The M-Net behind a T-Net that stays as it is, on crops that hold its trimaps (:mod:`train.data.baked`)."""
+    network = BakedPhase(shm)
+
+    def predict(model: nn.Module, batch: Batch) -> Tensor:
+        alpha: Tensor = model(batch["image"], batch["probabilities"])
+        return alpha
+
+    def step_loss(model: nn.Module, batch: Batch) -> Losses:
+        return matting_losses(predict(model, batch), batch, phase)
+
+    def validate(model: nn.Module, batch: Batch) -> dict[str, float]:
+        alpha = predict(model, batch)
+        error = mad(guided_filter(alpha, batch["image"]) if phase.loss.filtered else alpha, batch["alpha"])
+        return {"score": error, "mad": error}
+
+    def pictures(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        return {
+            "input": batch["image"],
+            "trimap": grey_trimap(batch["probabilities"].argmax(dim=1)),
+            "prediction": predict(model, batch),
+            "truth": batch["alpha"],
+        }
+
+    groups = [{"params": list(shm.m_net.parameters()), "rate": 1.0}]
+    return Job("end_to_end", network, groups, step_loss, validate, pictures, None, (shm.t_net,))
+
+
 def _groups(network: nn.Module, pretrained: list[nn.Parameter], phase: PhaseConfig) -> list[dict[str, Any]]:
     """Optimiser groups: pretrained layers learn at their own rate."""
     known = {id(p) for p in pretrained}
@@ -264,7 +307,22 @@ def _groups(network: nn.Module, pretrained: list[nn.Parameter], phase: PhaseConf
 
 
 def matting_losses(alpha: Tensor, batch: Batch, phase: PhaseConfig) -> Losses:
-    """L_p over the whole image, and the Laplacian term where the phase wants it."""
+    """L_p over the whole image, and the Laplacian term where the phase wants it; of raw or filtered alpha, or both."""
+    share = phase.loss.filtered
+    if share == 0:
+        losses = _matting_losses(alpha, batch, phase)
+    else:
+        seen = guided_filter(alpha, batch["image"])
+        losses = _matting_losses(seen, batch, phase)
+        if share < 1:
+            raw = _matting_losses(alpha, batch, phase)
+            losses = {name: share * value + (1 - share) * raw[name] for name, value in losses.items()}
+        alpha = seen
+    each = smooth_l1(alpha.detach().float() - batch["alpha"]).mean(dim=(1, 2, 3))
+    return {**losses, "per_sample": each}
+
+
+def _matting_losses(alpha: Tensor, batch: Batch, phase: PhaseConfig) -> Losses:
     loss = phase.loss
     terms = {"prediction": prediction_loss(alpha, batch["alpha"], batch["foreground"], batch["background"])}
     total = loss.prediction * terms["prediction"]
@@ -274,8 +332,7 @@ def matting_losses(alpha: Tensor, batch: Batch, phase: PhaseConfig) -> Losses:
     if loss.gradient:
         terms["gradient"] = gradient_loss(alpha, batch["alpha"])
         total = total + loss.gradient * terms["gradient"]
-    each = smooth_l1(alpha.detach().float() - batch["alpha"]).mean(dim=(1, 2, 3))
-    return {"total": total, **terms, "per_sample": each}
+    return {"total": total, **terms}
 
 
 def mad(alpha: Tensor, truth: Tensor) -> float:
