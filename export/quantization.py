@@ -131,6 +131,9 @@ def with_int8(
     """A copy in which the inputs and weights of the convolutions ``names`` are rounded to 8 bits and back."""
     made = copy_of(model)
     graph, weights = made.graph, constants(made.graph)
+    # Engines for CPUs take unsigned inputs. Without VNNI instructions an x86 processor adds two products in 16 bits, where
+    # 2·255·127 does not fit and 2·255·63 does.
+    largest = 63 if unsigned else 127
     nodes: list[NodeProto] = []
     done: set[str] = set()
 
@@ -159,9 +162,9 @@ def with_int8(
             # The weights of a transposed convolution have the output channels second.
             axis = 1 if node.op_type == "ConvTranspose" else 0
             others = tuple(i for i in range(weight.ndim) if i != axis)
-            scales = np.maximum(np.abs(weight).max(others) / 127, SMALLEST_SCALE).astype(np.float32)
+            scales = np.maximum(np.abs(weight).max(others) / largest, SMALLEST_SCALE).astype(np.float32)
             spread = scales.reshape([-1 if i == axis else 1 for i in range(weight.ndim)])
-            steps = np.clip(np.round(weight / spread), -127, 127).astype(np.int8)
+            steps = np.clip(np.round(weight / spread), -largest, largest).astype(np.int8)
             made_of = [
                 add(f"{node.name}.steps", steps),
                 add(f"{node.name}.scales", scales),

@@ -8,9 +8,9 @@ float32, which is all that processors without bf16 have), for a mean error of 0.
 Weights are rounded with a scale for each output channel; both are as in Jacob et al. 2018, Quantization and Training of
 Neural Networks for Efficient Integer-Arithmetic-Only Inference, section 2.1, with zero at zero.
 
-Processors without VNNI instructions (x86 with AVX2 alone, most laptops from before 2019) add two products in 16 bits,
-where 2·255·127 does not fit: sums that are cut off there made the error of shm-balanced's alpha up to 7 % larger. With
-weights of 7 bits, 2·255·63, nothing is cut off, at the same speed and, within 1 %, with the error of float32.
+Processors without VNNI instructions (AMD before Zen 4, Intel mostly before 2019) add two products in 16 bits, where
+2·255·127 does not fit: sums that are cut off there made the error of alpha up to 8 % larger. With weights of 7 bits,
+2·255·63, nothing is cut off, at the same speed, and the error is that of float32.
 """
 
 import json
