@@ -131,8 +131,8 @@ def with_int8(
     """A copy in which the inputs and weights of the convolutions ``names`` are rounded to 8 bits and back."""
     made = copy_of(model)
     graph, weights = made.graph, constants(made.graph)
-    # Engines for CPUs take unsigned inputs. Without VNNI instructions an x86 processor adds two products in 16 bits, where
-    # 2·255·127 does not fit and 2·255·63 does.
+    # Engines for CPUs take unsigned inputs. Without VNNI instructions an x86 processor adds two products in 16 bits,
+    # where 2·255·127 does not fit and 2·255·63 does.
     largest = 63 if unsigned else 127
     nodes: list[NodeProto] = []
     done: set[str] = set()
