@@ -27,8 +27,8 @@ from realtime_matting.compositing.backgrounds import open_background
 from realtime_matting.compositing.blend import composite
 from realtime_matting.frames import Frame
 from realtime_matting.matting.foreground import blur_fusion
-from realtime_matting.matting.matter import Matter, resize
-from realtime_matting.matting.refine import fast_guided_filter
+from realtime_matting.matting.matter import Matter
+from realtime_matting.matting.refine import at_picture_size
 from realtime_matting.metrics import edge_mad
 from realtime_matting.resampling import shrunk
 from realtime_matting.sources.video import VideoSource
@@ -100,7 +100,7 @@ def stages(seen: Scene) -> dict[str, Callable[[], object]]:
     room, out = blur.at(0, frame, alpha), np.empty_like(frame)
     return {
         f"reduction to {SMALL[0]}x{SMALL[1]}": lambda: shrunk(frame, SMALL[1], SMALL[0]),
-        f"guided filter from {SMALL[0]}x{SMALL[1]}": lambda: fast_guided_filter(frame, small),
+        f"guided filters from {SMALL[0]}x{SMALL[1]}": lambda: at_picture_size(small, frame),
         "foreground colours": lambda: blur_fusion(frame, alpha),
         "blur background": lambda: blur.at(0, frame, alpha),
         "composite": lambda: composite(foreground, alpha, room, out=out),
@@ -111,7 +111,7 @@ def errors(seen: Scene) -> dict[str, float]:
     """Errors as shares of those of the simple way."""
     height, width = seen.alpha.shape
     linear = np.asarray(cv2.resize(seen.small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    guided = fast_guided_filter(seen.frame, seen.small)
+    guided = at_picture_size(seen.small, seen.frame)
     edge = max(1, round(10 * height / 720))
     weight = np.where((seen.alpha > 0.02) & (seen.alpha < 1), seen.alpha, 0)[..., None]
     estimate = blur_fusion(seen.frame, seen.alpha).astype(np.float32)
@@ -141,13 +141,11 @@ def measure(video: str) -> None:
     """Print what the steps take for the frames of a video, each step with the results of the one before."""
     frames = drafted(video)
     behind = np.random.default_rng(0).integers(0, 256, frames[0][0].shape, dtype=np.uint8)
-    spent = np.empty((RUNS // 4, len(frames), 4))
+    spent = np.empty((RUNS // 4, len(frames), 3))
     for run in spent:
         for (rgb, small, reduced), milliseconds_each in zip(frames, run, strict=True):
             times = [time.thread_time()]
-            guide = resize(reduced, small.shape[::-1])
-            times.append(time.thread_time())
-            alpha = fast_guided_filter(rgb, small, guide_small=guide)
+            alpha = at_picture_size(small, rgb, small=reduced)
             times.append(time.thread_time())
             foreground = blur_fusion(rgb, alpha, halved=reduced)
             times.append(time.thread_time())
@@ -157,7 +155,7 @@ def measure(video: str) -> None:
     soft = 100 * np.mean([np.mean((small > 0) & (small < 1)) for _, small, _ in frames])
     print(f"{video}, {len(frames)} frames, {soft:.1f} % of the alpha soft, ms a frame, mean and worst:")
     least = spent.min(0)
-    for name, each in zip(("guide", "guided filter", "foreground colours", "composite"), least.T, strict=True):
+    for name, each in zip(("guided filters", "foreground colours", "composite"), least.T, strict=True):
         print(f"  {name:30s} {each.mean():6.2f} {each.max():6.2f}")
     print(f"  {'guided filter to composite':30s} {least[:, 1:].sum(1).mean():6.2f} {least[:, 1:].sum(1).max():6.2f}")
 

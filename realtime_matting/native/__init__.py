@@ -10,6 +10,7 @@ import platform
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +24,7 @@ _PLANE = ctypes.c_void_p
 _SIZE = ctypes.c_int
 _NUMBER = ctypes.c_float
 _ARGUMENTS: dict[str, tuple[type[ctypes.c_void_p] | type[ctypes.c_int] | type[ctypes.c_float], ...]] = {
-    "coefficients": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _NUMBER),
+    "coefficients": (_PLANE, _PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _NUMBER),
     "filter_soft": (_PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE),
     "near_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE, _NUMBER),
     "fuse_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE),
@@ -50,23 +51,28 @@ def describe() -> str:
     return f"compiled for {kind}"
 
 
-def coefficients(guide: Rgb, alpha: Alpha, weights: Floats, *, radius: int, smoothness: float) -> Floats:
+def coefficients(
+    guide: Rgb, alpha: Alpha, unknown: NDArray[np.uint8], weights: Floats, *, radius: int, smoothness: float
+) -> Floats:
     """What Y and C are multiplied by, and the offset, that give alpha in the windows around a pixel; their means.
 
     Args:
         guide: uint8 (h, w, 3).
         alpha: float32 (h, w) in [0, 1].
+        unknown: uint8 (h, w), not 0 where the coefficients are needed.
         weights: float32 (2, 4), what makes Y and C of red, green, blue and 1.
-        radius: of the windows, in pixels.
+        radius: of the windows, in pixels, 16 at most.
         smoothness: ε, as variance of Y in levels; a fourth of it for C.
 
     Returns:
-        float32 (3, h, w).
+        float32 (3, h, w), 0 far from where they are needed.
     """
-    guide, alpha, weights = _bytes(guide), _floats(alpha), _floats(weights)
-    _require(guide.shape == (*alpha.shape, 3) and weights.shape == (2, 4) and radius >= 0)
-    out = np.empty((3, *alpha.shape), np.float32)
-    _call("coefficients", out, guide, alpha, *alpha.shape, weights, radius, smoothness)
+    guide, alpha, unknown, weights = _bytes(guide), _floats(alpha), _bytes(unknown), _floats(weights)
+    _require(guide.shape == (*alpha.shape, 3) and unknown.shape == alpha.shape)
+    _require(weights.shape == (2, 4) and 0 <= radius <= 16)
+    channels = np.stack(cv2.split(guide))
+    out = np.zeros((3, *alpha.shape), np.float32)
+    _call("coefficients", out, channels, alpha, unknown, *alpha.shape, weights, radius, smoothness)
     return out
 
 

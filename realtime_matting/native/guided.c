@@ -1,7 +1,6 @@
 /* The fast guided filter (He & Sun 2015, arXiv 1505.00996) with a guide of two planes: Y, luminance, and C, half of
    red − blue around 128. */
 
-#include "box.h"
 #include "enlarge.h"
 
 /* Y and C of a pixel; weights: of red, green, blue and 1, for Y, then for C. */
@@ -12,47 +11,194 @@ static inline void levels(const uint8_t *restrict rgb, const float *restrict wei
     *c = weights[4] * red + weights[5] * green + weights[6] * blue + weights[7];
 }
 
-/* out (3, height, width): what Y and C are multiplied by and the offset, means over the windows of each pixel. Each
-   window solves (Σ + εE)·a = cov(I, α), b = mean(α) − a·mean(I) (He et al. 2013, TPAMI, section 3.4). 0: no memory. */
-EXPORTED int KERNEL(coefficients)(float *out, const uint8_t *guide, const float *alpha, int height, int width,
-                                  const float *weights, int radius, float smoothness)
+/* Columns whose coefficients are found together, or not at all where none of them is asked for. Loops over a strip are of
+   this size, of which compilers make the most; rows of planes are as long as their strips. */
+#define STRIP 16
+
+/* Flags of strips: to is set within `rows` rows and one strip of where from is. All (height, strips). */
+static void spread(uint8_t *restrict to, const uint8_t *restrict from, uint8_t *restrict scratch, int height, int strips,
+                   int rows)
 {
-    size_t n = (size_t)height * width;
-    float *planes = malloc(sizeof(float) * n * 16);
-    if (!planes)
+    for (int y = 0; y < height; y++)
+        for (int s = 0; s < strips; s++) {
+            const uint8_t *at = from + (size_t)y * strips + s;
+            scratch[(size_t)y * strips + s] = at[0] | (s > 0 ? at[-1] : 0) | (s + 1 < strips ? at[1] : 0);
+        }
+    memset(to, 0, (size_t)height * strips);
+    for (int y = 0; y < height; y++)
+        for (int line = y < rows ? 0 : y - rows; line <= least(y + rows, height - 1); line++)
+            for (int s = 0; s < strips; s++)
+                to[(size_t)y * strips + s] |= scratch[(size_t)line * strips + s];
+}
+
+/* Means over windows, row by row, in the strips of a row that are flagged. */
+typedef struct {
+    const float *planes;  /* (count, height, strips·STRIP) */
+    const uint8_t *flags; /* (height, strips) */
+    int count, height, width, strips, radius;
+    float *sums; /* (count, strips·STRIP + 2·radius): of columns of windows */
+} Windows;
+
+/* Adds up the columns of the windows of row y. 0: no strip of it is flagged. */
+static int open_row(Windows *restrict w, int y)
+{
+    const uint8_t *flags = w->flags + (size_t)y * w->strips;
+    int any = 0, length = w->strips * STRIP;
+    for (int s = 0; s < w->strips; s++)
+        any |= flags[s];
+    if (!any)
         return 0;
-    float *means = planes + 8 * n;
-    for (size_t i = 0; i < n; i++) {
-        float y, c, a = alpha[i];
-        levels(guide + 3 * i, weights, &y, &c);
-        planes[i] = y;
-        planes[i + n] = c;
-        planes[i + 2 * n] = a;
-        planes[i + 3 * n] = y * y;
-        planes[i + 4 * n] = y * c;
-        planes[i + 5 * n] = y * a;
-        planes[i + 6 * n] = c * c;
-        planes[i + 7 * n] = c * a;
+    for (int plane = 0; plane < w->count; plane++) {
+        float *restrict sums = w->sums + (size_t)plane * (length + 2 * w->radius) + w->radius;
+        const float *from = w->planes + (size_t)plane * w->height * length;
+        for (int s = 0; s < w->strips; s++) {
+            if (!(flags[s] | (s > 0 ? flags[s - 1] : 0) | (s + 1 < w->strips ? flags[s + 1] : 0)))
+                continue;
+            float total[STRIP] = {0};
+            for (int tap = -w->radius; tap <= w->radius; tap++) {
+                int line = y + tap < 0 ? 0 : least(y + tap, w->height - 1);
+                const float *restrict row = from + (size_t)line * length + s * STRIP;
+                for (int i = 0; i < STRIP; i++)
+                    total[i] += row[i];
+            }
+            memcpy(sums + s * STRIP, total, sizeof(total));
+        }
+        /* The picture's border goes on outside it; where no strip there is flagged, nobody looks. */
+        for (int i = 1; i <= w->radius; i++) {
+            sums[-i] = sums[0];
+            sums[w->width - 1 + i] = sums[w->width - 1];
+        }
     }
-    int ok = 1;
-    for (int plane = 0; plane < 8; plane++)
-        ok &= box_means(means + plane * n, planes + plane * n, height, width, radius);
-    for (size_t i = 0; i < n; i++) {
-        float y = means[i], c = means[i + n], a = means[i + 2 * n];
-        float yy = means[i + 3 * n] - y * y + smoothness, yc = means[i + 4 * n] - y * c;
-        float ya = means[i + 5 * n] - y * a, ca = means[i + 7 * n] - c * a;
-        float cc = means[i + 6 * n] - c * c + smoothness / 4; /* of half the difference */
-        float ratio = yc / yy;
-        float slope_c = (ca - ratio * ya) / (cc - ratio * yc);
-        float slope_y = (ya - yc * slope_c) / yy;
-        planes[i] = slope_y;
-        planes[i + n] = slope_c;
-        planes[i + 2 * n] = a - slope_y * y - slope_c * c;
+    return 1;
+}
+
+/* Means of a plane in a strip of the row that was opened. */
+static inline void means_of_strip(float to[restrict STRIP], const Windows *w, int plane, int strip)
+{
+    float scale = 1.0f / ((2 * w->radius + 1) * (2 * w->radius + 1));
+    const float *sums = w->sums + (size_t)plane * (w->strips * STRIP + 2 * w->radius) + strip * STRIP;
+    float total[STRIP] = {0};
+    for (int tap = 0; tap <= 2 * w->radius; tap++)
+        for (int i = 0; i < STRIP; i++)
+            total[i] += sums[tap + i];
+    for (int i = 0; i < STRIP; i++)
+        to[i] = total[i] * scale;
+}
+
+enum { L, D, A, LL, LD, LA, DD, DA, LEVELS }; /* planes: Y, C and alpha, and what is multiplied of them */
+
+/* The planes of a strip; guide: its first pixel's red, green and blue, each `apart` bytes from the other. */
+static inline void levels_of_strip(float to[restrict LEVELS][STRIP], const uint8_t *guide, size_t apart,
+                                   const float *alpha, int size, const float weights[restrict 8])
+{
+    uint8_t rgb[3][STRIP] = {{0}};
+    float known[STRIP] = {0};
+    for (int channel = 0; channel < 3; channel++)
+        memcpy(rgb[channel], guide + channel * apart, size);
+    memcpy(known, alpha, sizeof(float) * size);
+    for (int i = 0; i < STRIP; i++) {
+        float red = rgb[0][i], green = rgb[1][i], blue = rgb[2][i], a = known[i];
+        float l = weights[0] * red + weights[1] * green + weights[2] * blue + weights[3];
+        float d = weights[4] * red + weights[5] * green + weights[6] * blue + weights[7];
+        to[L][i] = l;
+        to[D][i] = d;
+        to[A][i] = a;
+        to[LL][i] = l * l;
+        to[LD][i] = l * d;
+        to[LA][i] = l * a;
+        to[DD][i] = d * d;
+        to[DA][i] = d * a;
     }
-    for (int plane = 0; plane < 3; plane++)
-        ok &= box_means(out + plane * n, planes + plane * n, height, width, radius);
+}
+
+/* What Y and C are multiplied by and the offset, of windows with these means. */
+static inline void slopes_of_strip(float to[restrict 3][STRIP], float m[restrict LEVELS][STRIP], float smoothness)
+{
+    for (int i = 0; i < STRIP; i++) {
+        float l = m[L][i], d = m[D][i], a = m[A][i];
+        float ll = m[LL][i] - l * l + smoothness, ld = m[LD][i] - l * d;
+        float la = m[LA][i] - l * a, da = m[DA][i] - d * a;
+        float dd = m[DD][i] - d * d + smoothness / 4; /* of half the difference */
+        float ratio = ld / ll;
+        float slope_d = (da - ratio * la) / (dd - ratio * ld);
+        float slope_l = (la - ld * slope_d) / ll;
+        to[0][i] = slope_l;
+        to[1][i] = slope_d;
+        to[2][i] = a - slope_l * l - slope_d * d;
+    }
+}
+
+/* out (3, height, width): what Y and C are multiplied by and the offset, means over the windows of each pixel of strips in
+   which unknown (height, width) is not 0 somewhere; the others are left as they are. guide: uint8 (3, height, width). Each
+   window solves (Σ + εE)·a = cov(I, α), b = mean(α) − a·mean(I) (He et al. 2013, TPAMI, section 3.4). 0: no memory. */
+EXPORTED int KERNEL(coefficients)(float *restrict out, const uint8_t *restrict guide, const float *restrict alpha,
+                                  const uint8_t *restrict unknown, int height, int width, const float *restrict weights,
+                                  int radius, float smoothness)
+{
+    int strips = (width + STRIP - 1) / STRIP, length = strips * STRIP;
+    size_t n = (size_t)height * width, plane = (size_t)height * length, flags = (size_t)height * strips;
+    float *planes = malloc(sizeof(float) * (plane * (LEVELS + 3) + (size_t)LEVELS * (length + 2 * radius)));
+    uint8_t *wanted = malloc(flags * 4);
+    if (!planes || !wanted) {
+        free(planes);
+        free(wanted);
+        return 0;
+    }
+    float *slopes = planes + LEVELS * plane, *sums = slopes + 3 * plane;
+    uint8_t *with_slopes = wanted + flags, *with_levels = wanted + 2 * flags, *scratch = wanted + 3 * flags;
+    for (int y = 0; y < height; y++)
+        for (int s = 0; s < strips; s++) {
+            uint8_t any = 0;
+            for (int x = s * STRIP; x < least((s + 1) * STRIP, width); x++)
+                any |= unknown[(size_t)y * width + x];
+            wanted[(size_t)y * strips + s] = any;
+        }
+    spread(with_slopes, wanted, scratch, height, strips, radius);
+    spread(with_levels, with_slopes, scratch, height, strips, radius);
+
+    for (int y = 0; y < height; y++)
+        for (int s = 0; s < strips; s++) {
+            if (!with_levels[(size_t)y * strips + s])
+                continue;
+            size_t from = (size_t)y * width + s * STRIP, to = (size_t)y * length + s * STRIP;
+            float made[LEVELS][STRIP];
+            levels_of_strip(made, guide + from, n, alpha + from, least(STRIP, width - s * STRIP), weights);
+            for (int k = 0; k < LEVELS; k++)
+                memcpy(planes + k * plane + to, made[k], sizeof(made[k]));
+        }
+    Windows all = {planes, with_slopes, LEVELS, height, width, strips, radius, sums};
+    for (int y = 0; y < height; y++) {
+        if (!open_row(&all, y))
+            continue;
+        for (int s = 0; s < strips; s++) {
+            if (!with_slopes[(size_t)y * strips + s])
+                continue;
+            float means[LEVELS][STRIP], made[3][STRIP];
+            for (int k = 0; k < LEVELS; k++)
+                means_of_strip(means[k], &all, k, s);
+            slopes_of_strip(made, means, smoothness);
+            for (int k = 0; k < 3; k++)
+                memcpy(slopes + k * plane + (size_t)y * length + s * STRIP, made[k], sizeof(made[k]));
+        }
+    }
+    Windows found = {slopes, wanted, 3, height, width, strips, radius, sums};
+    for (int y = 0; y < height; y++) {
+        if (!open_row(&found, y))
+            continue;
+        for (int s = 0; s < strips; s++) {
+            if (!wanted[(size_t)y * strips + s])
+                continue;
+            for (int k = 0; k < 3; k++) {
+                float mean[STRIP];
+                means_of_strip(mean, &found, k, s);
+                memcpy(out + k * n + (size_t)y * width + s * STRIP, mean,
+                       sizeof(float) * least(STRIP, width - s * STRIP));
+            }
+        }
+    }
     free(planes);
-    return ok;
+    free(wanted);
+    return 1;
 }
 
 /* alpha (height, width), changed: where it is between 0 and 1, a_Y·Y + a_C·C + b instead, kept between 0 and the ceiling

@@ -74,9 +74,18 @@ def box(plane: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
 
 
 @seeded
-@given(shape=shapes, radius=st.integers(0, 4), smoothness=st.floats(1, 500), seed=st.integers(0, 999))
-def test_coefficients_solve_every_window(shape: tuple[int, int], radius: int, smoothness: float, seed: int) -> None:
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 150)),
+    radius=st.integers(0, 4),
+    smoothness=st.floats(1, 500),
+    asked=st.sampled_from([1, 0.1, 0.002]),
+    seed=st.integers(0, 999),
+)
+def test_coefficients_solve_every_window_that_is_asked_for(
+    shape: tuple[int, int], radius: int, smoothness: float, asked: float, seed: int
+) -> None:
     rng, alpha = drawn(shape, seed)
+    unknown = (rng.random(shape) < asked).astype(np.uint8)
     guide = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
     weights = np.array([[0.3, 0.6, 0.1, 0], [0.5, 0, -0.5, 128]], np.float32)
     y, c = np.moveaxis(guide.astype(np.float64) @ weights[:, :3].T + weights[:, 3], 2, 0)
@@ -90,11 +99,13 @@ def test_coefficients_solve_every_window(shape: tuple[int, int], radius: int, sm
     slope_y, slope_c = slopes[..., 0], slopes[..., 1]
     offset = mean["a"] - slope_y * mean["y"] - slope_c * mean["c"]
     expected = np.stack([box(np.ascontiguousarray(plane), radius) for plane in (slope_y, slope_c, offset)])
-    found = native.coefficients(guide, alpha, weights, radius=radius, smoothness=smoothness)
+    found = native.coefficients(guide, alpha, unknown, weights, radius=radius, smoothness=smoothness)
+    here = unknown > 0
     # Where 0.01 of a level's variance is lost to rounding, a slope may be off by a hundredth of itself.
-    np.testing.assert_allclose(found[:2], expected[:2], atol=2e-4, rtol=2e-2)
+    np.testing.assert_allclose(found[:2, here], expected[:2, here], atol=2e-4, rtol=2e-2)
     level = np.stack([y, c, np.ones_like(y)])
-    np.testing.assert_allclose((found * level).sum(0), (expected * level).sum(0), atol=0.03)
+    np.testing.assert_allclose((found * level).sum(0)[here], (expected * level).sum(0)[here], atol=0.03)
+    assert not found[:, ~here.any(axis=1)].any(), "rows in which nothing is asked for stay as they are"
 
 
 @seeded
@@ -217,7 +228,15 @@ Call = Callable[[], object]
         lambda: native.filter_soft(_zeros(4, 5), _rgb(4, 5), _zeros(2, 2, 2), _zeros(2, 2), _zeros(2, 4)),
         lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 6), _zeros(2, 3, 2, 2)),
         lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 5), _zeros(3, 2, 2)),
-        lambda: native.coefficients(_rgb(4, 5), _zeros(4, 6), _zeros(2, 4), radius=2, smoothness=1.0),
+        lambda: native.coefficients(
+            _rgb(4, 5), _zeros(4, 6), _rgb(4, 6)[..., 0], _zeros(2, 4), radius=2, smoothness=1.0
+        ),
+        lambda: native.coefficients(
+            _rgb(4, 5), _zeros(4, 5), _rgb(4, 6)[..., 0], _zeros(2, 4), radius=2, smoothness=1.0
+        ),
+        lambda: native.coefficients(
+            _rgb(4, 5), _zeros(4, 5), _rgb(4, 5)[..., 0], _zeros(2, 4), radius=17, smoothness=1.0
+        ),
         lambda: native.near_colours(_rgb(4, 5), _zeros(5, 5), wide=7, narrow=1, faint=1e-4),
         lambda: native.normalised(_rgb(4, 5), _zeros(3), _zeros(3), _zeros(3, 3, 5), mirrored=True),
         lambda: native.normalised(_rgb(4, 5), _zeros(2), _zeros(2), _zeros(3, 4, 5), mirrored=True),

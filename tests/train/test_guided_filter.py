@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from realtime_matting.matting.refine import fast_guided_filter
+from realtime_matting.matting.refine import at_picture_size, fast_guided_filter
 from train.config import PhaseConfig
 from train.guided_filter import guided_filter
 from train.recipes.shm import matting_losses
@@ -26,13 +26,18 @@ def as_tensors(picture: np.ndarray, alpha: np.ndarray) -> tuple[torch.Tensor, to
     return torch.from_numpy(alpha)[None, None], torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
 
 
-def test_it_is_the_filter_of_the_runtime() -> None:
+@pytest.mark.parametrize("radii", [(1,), (3,), None])
+def test_they_are_the_filters_of_the_runtime(radii: tuple[int, ...] | None) -> None:
     picture, alpha = scene()
-    trained = guided_filter(*as_tensors(picture, alpha))[0, 0].numpy()
-    applied = fast_guided_filter(picture, alpha)
-    assert np.abs(applied - alpha).max() > 0.2, "the filter does something here"
-    np.testing.assert_allclose(trained, applied, atol=0.02)  # the runtime halves pictures of whole levels
-    assert np.abs(trained - applied).mean() < 5e-4
+    if radii:
+        trained = guided_filter(*as_tensors(picture, alpha), radii)
+        applied = fast_guided_filter(picture, alpha, radius=radii[0])
+    else:
+        trained, applied = guided_filter(*as_tensors(picture, alpha)), at_picture_size(alpha, picture)
+    assert np.abs(applied - alpha).max() > 0.2, "the filters do something here"
+    difference = np.abs(trained[0, 0].numpy() - applied)
+    assert difference.max() < 0.06, "the runtime halves pictures of whole levels"
+    assert difference.mean() < 5e-4
 
 
 def test_gradients_pass_to_the_alpha_around_and_none_to_what_is_known() -> None:
@@ -45,7 +50,7 @@ def test_gradients_pass_to_the_alpha_around_and_none_to_what_is_known() -> None:
     changed = small.grad[0, 0] != 0
     assert changed[40:44, 76:84].any()
     assert changed.sum() > 100, "windows reach beyond the pixels themselves"
-    changed[24:60, 60:] = False
+    changed[10:74, 46:] = False
     assert not changed.any()
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from realtime_matting.matting.refine import fast_guided_filter
+from realtime_matting.matting.refine import at_picture_size, fast_guided_filter
 from realtime_matting.resampling import shrunk
 
 Alpha = NDArray[np.float32]
@@ -155,3 +155,23 @@ def test_an_alpha_larger_than_the_picture_is_refused() -> None:
 def test_a_reduced_guide_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="must be of the alpha's size"):
         fast_guided_filter(picture((20, 30), 0), np.zeros((10, 15), np.float32), guide_small=picture((10, 16), 0))
+
+
+@pytest.mark.parametrize("size", [(90, 120), (45, 60), (180, 240)])
+def test_several_filters_bring_a_vague_alpha_nearer_to_the_edge_than_one(size: tuple[int, int]) -> None:
+    guide, truth = disc((90, 120), (200, 140, 60), (40, 60, 120))
+    vague = cv2.GaussianBlur(np.roll(truth, 1, axis=1), (0, 0), 2)
+    vague = np.where(vague < 0.01, 0, np.where(vague > 0.99, 1, vague)).astype(np.float32)
+    alpha = np.asarray(cv2.resize(vague, size[::-1], interpolation=cv2.INTER_AREA), np.float32)
+    several = at_picture_size(alpha, guide)
+    one = fast_guided_filter(guide, alpha if alpha.shape <= truth.shape else vague)
+    assert several.shape == truth.shape
+    assert np.abs(several - truth).mean() < 0.8 * np.abs(one - truth).mean()
+
+
+def test_a_reduced_picture_given_by_the_caller_changes_little() -> None:
+    guide, truth = disc((144, 192), (200, 140, 60), (40, 60, 120))
+    alpha = np.asarray(cv2.resize(truth, (96, 72), interpolation=cv2.INTER_AREA), np.float32)
+    given = at_picture_size(alpha, guide, small=np.asarray(shrunk(guide, 108, 144), np.uint8))
+    np.testing.assert_allclose(given, at_picture_size(alpha, guide), atol=0.1)
+    assert np.abs(given - at_picture_size(alpha, guide)).mean() < 2e-3
