@@ -83,7 +83,7 @@ def at_picture_size(alpha: Alpha, picture: Rgb, *, small: Rgb | None = None) -> 
     """
     height, width = picture.shape[:2]
     if alpha.shape[0] > height or alpha.shape[1] > width:
-        alpha = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+        alpha = _resized(alpha, (width, height), cv2.INTER_AREA)
     guide = np.asarray(shrunk(picture if small is None else small, *alpha.shape), np.uint8)
     halved = _halved(guide)
     for radius in _AT_FIRST:
@@ -93,10 +93,8 @@ def at_picture_size(alpha: Alpha, picture: Rgb, *, small: Rgb | None = None) -> 
 
 def _filtered(guide: Rgb, halved: Rgb, small: Alpha, radius: int, eps: float = _EPS) -> Alpha:
     """`fast_guided_filter` with the half of its small guide."""
-    alpha = np.asarray(cv2.resize(small, guide.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-    if alpha.shape != small.shape:
-        # The weights of neighbours, rounded, may add up to a little more than 1.
-        cv2.threshold(alpha, 1, 0, cv2.THRESH_TRUNC, dst=alpha)
+    same = small.shape == guide.shape[:2]
+    alpha = small.copy() if same else _resized(small, guide.shape[1::-1], cv2.INTER_LINEAR)
     # The model knows no edge that is not one of colour: without a ceiling the dark grooves of a wall go on where a dark
     # hat ends.
     ceiling = np.asarray(cv2.dilate(small, _NEIGHBOURS), np.float32)
@@ -106,6 +104,12 @@ def _filtered(guide: Rgb, halved: Rgb, small: Alpha, radius: int, eps: float = _
     found = coefficients(halved, half, _unknown(half), _GUIDE, radius=radius, smoothness=eps * 255**2)
     filter_soft(alpha, guide, found, ceiling, _GUIDE)
     return alpha
+
+
+def _resized(alpha: Alpha, size: tuple[int, int], interpolation: int) -> Alpha:
+    resized = np.asarray(cv2.resize(alpha, size, interpolation=interpolation), np.float32)
+    # The weights of neighbours, rounded, may add up to a little more than 1.
+    return np.asarray(cv2.threshold(resized, 1, 0, cv2.THRESH_TRUNC, dst=resized)[1], np.float32)
 
 
 def _halved(guide: Rgb) -> Rgb:

@@ -175,3 +175,17 @@ def test_a_reduced_picture_given_by_the_caller_changes_little() -> None:
     given = at_picture_size(alpha, guide, small=np.asarray(shrunk(guide, 108, 144), np.uint8))
     np.testing.assert_allclose(given, at_picture_size(alpha, guide), atol=0.1)
     assert np.abs(given - at_picture_size(alpha, guide)).mean() < 2e-3
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    size=st.tuples(st.integers(8, 90), st.integers(8, 90)),
+    full=st.tuples(st.integers(8, 90), st.integers(8, 90)),
+    seed=st.integers(0, 99),
+)
+def test_alphas_of_any_size_stay_between_zero_and_one(size: tuple[int, int], full: tuple[int, int], seed: int) -> None:
+    alpha = at_picture_size(blobs(size, seed), picture(full, seed))
+    assert alpha.shape == full
+    assert alpha.dtype == np.float32
+    assert alpha.min() >= 0
+    assert alpha.max() <= 1
