@@ -21,6 +21,7 @@ Rgb = NDArray[np.uint8]
 _GUIDE = np.array([[0.299, 0.587, 0.114, 0], [0.5, 0, -0.5, 128]], np.float32)
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 _EPS = 1e-4
+_A_LITTLE_MORE = np.float32(1 + 1e-6)
 _AT_FIRST, _AT_LAST = (3, 2), 1
 """Radii of the filters at the alpha's own size, and of the one that brings it to the picture's (`at_picture_size`)."""
 
@@ -100,15 +101,18 @@ def _filtered(guide: Rgb, halved: Rgb, small: Alpha, radius: int, eps: float = _
     ceiling = np.asarray(cv2.dilate(small, _NEIGHBOURS), np.float32)
     # Where a network is unsure, its finest detail tells less than what lies around it: halved it is no worse, and costs
     # a fourth.
-    half = np.asarray(cv2.resize(small, halved.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-    found = coefficients(halved, half, _unknown(half), _GUIDE, radius=radius, smoothness=eps * 255**2)
+    size = halved.shape[1::-1]
+    half = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    # Interpolation looks one pixel further.
+    unknown = cv2.dilate(cv2.resize(_unknown(small), size, interpolation=cv2.INTER_AREA), _NEIGHBOURS)
+    found = coefficients(halved, half, np.asarray(unknown), _GUIDE, radius=radius, smoothness=eps * 255**2)
     filter_soft(alpha, guide, found, ceiling, _GUIDE)
     return alpha
 
 
 def _resized(alpha: Alpha, size: tuple[int, int], interpolation: int) -> Alpha:
-    resized = np.asarray(cv2.resize(alpha, size, interpolation=interpolation), np.float32)
-    # The weights of neighbours, rounded, may add up to a little more than 1.
+    # The weights of neighbours, rounded, may add up to a little more or less than 1: what is 1 all around stays 1.
+    resized = np.asarray(cv2.resize(alpha * _A_LITTLE_MORE, size, interpolation=interpolation), np.float32)
     return np.asarray(cv2.threshold(resized, 1, 0, cv2.THRESH_TRUNC, dst=resized)[1], np.float32)
 
 
@@ -119,7 +123,7 @@ def _halved(guide: Rgb) -> Rgb:
 
 
 def _unknown(alpha: Alpha) -> NDArray[np.uint8]:
-    """Not 0 where alpha or one of its 8 neighbours is between 0 and 1, or where 0 meets 1."""
-    above_zero = cv2.dilate((alpha > 0).view(np.uint8), _NEIGHBOURS)
-    below_one = cv2.dilate((alpha < 1).view(np.uint8), _NEIGHBOURS)
+    """255 where alpha or one of its 8 neighbours is between 0 and 1, or where 0 meets 1; else 0."""
+    above_zero = cv2.dilate(cv2.compare(alpha, 0, cv2.CMP_GT), _NEIGHBOURS)
+    below_one = cv2.dilate(cv2.compare(alpha, 1, cv2.CMP_LT), _NEIGHBOURS)
     return np.asarray(cv2.bitwise_and(above_zero, below_one), np.uint8)

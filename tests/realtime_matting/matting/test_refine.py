@@ -189,3 +189,22 @@ def test_alphas_of_any_size_stay_between_zero_and_one(size: tuple[int, int], ful
     assert alpha.dtype == np.float32
     assert alpha.min() >= 0
     assert alpha.max() <= 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    size=st.tuples(st.integers(40, 130), st.integers(40, 130)),
+    full=st.tuples(st.integers(40, 130), st.integers(40, 130)),
+    at=st.floats(0.35, 0.65),
+    seed=st.integers(0, 99),
+)
+def test_the_inside_of_a_person_stays_exactly_one_at_any_ratio_of_sizes(
+    size: tuple[int, int], full: tuple[int, int], at: float, seed: int
+) -> None:
+    """Pixels that rounding makes a little less than 1 would be filtered where no coefficients were found."""
+    _, x = np.indices(size, np.float32)
+    alpha = np.clip(20 * (at - np.abs(x / size[1] - 0.5)) + 0.5, 0, 1).astype(np.float32)
+    found = at_picture_size(alpha, picture(full, seed))
+    inside = np.asarray(cv2.resize((alpha == 1).astype(np.float32), full[::-1], interpolation=cv2.INTER_LINEAR))
+    far = cv2.erode((inside > 0.999).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    np.testing.assert_array_equal(found[far], 1)
