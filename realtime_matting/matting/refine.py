@@ -3,8 +3,8 @@
 Around each pixel alpha is taken to be linear in the picture's colour, α = a·I + b. The coefficients are found where
 alpha is small, and applied to the picture at its own size, so that edges of the picture come back as edges of alpha.
 
-That is one step towards the alpha that is linear in colour around every pixel at once (the matting Laplacian: He et al.
-2013, TPAMI 35(6), section 3.5), so that several in a row, in windows that shrink, come nearer to it.
+That is one step towards the alpha that is linear in colour around every pixel at once, which the matting Laplacian
+describes (He et al. 2013, TPAMI 35(6), say so), so that several in a row, in windows that shrink, come nearer to it.
 """
 
 import cv2
