@@ -124,6 +124,6 @@ def _halved(guide: Rgb) -> Rgb:
 
 def _unknown(alpha: Alpha) -> NDArray[np.uint8]:
     """255 where alpha or one of its 8 neighbours is between 0 and 1, or where 0 meets 1; else 0."""
-    above_zero = cv2.dilate(cv2.compare(alpha, 0, cv2.CMP_GT), _NEIGHBOURS)
-    below_one = cv2.dilate(cv2.compare(alpha, 1, cv2.CMP_LT), _NEIGHBOURS)
-    return np.asarray(cv2.bitwise_and(above_zero, below_one), np.uint8)
+    above_zero = cv2.dilate((alpha > 0).view(np.uint8), _NEIGHBOURS)
+    below_one = cv2.dilate((alpha < 1).view(np.uint8), _NEIGHBOURS)
+    return np.asarray(cv2.bitwise_and(above_zero, below_one), np.uint8) * np.uint8(255)

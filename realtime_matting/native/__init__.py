@@ -70,7 +70,7 @@ def coefficients(
     guide, alpha, unknown, weights = _bytes(guide), _floats(alpha), _bytes(unknown), _floats(weights)
     _require(guide.shape == (*alpha.shape, 3) and unknown.shape == alpha.shape)
     _require(weights.shape == (2, 4) and 0 <= radius <= 16)
-    channels = np.stack(cv2.split(guide))
+    channels = np.asarray(np.stack(cv2.split(guide)), np.uint8)
     out = np.zeros((3, *alpha.shape), np.float32)
     _call("coefficients", out, channels, alpha, unknown, *alpha.shape, weights, radius, smoothness)
     return out
