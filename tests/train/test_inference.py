@@ -235,13 +235,13 @@ def test_a_network_of_its_own_trimap_fuses_it_with_its_alpha(method):
         classes[:, 2, :, -third:] = 1
         return classes
 
-    rgb = np.full((96, 96, 3), 102, np.uint8)
-    result = by_hand(method, max_side=96, size=96, overlap=0, trimap=trimap_of, matting=red).predict(rgb)
-    assert (result.alpha[:, :32] == 0).all()
-    assert (result.alpha[:, 64:] == 1).all()
-    # Values within 0.02 of 0 and 1 are stretched to them, as the runtime does, and its filter looks 10 pixels around.
-    np.testing.assert_allclose(result.alpha[:, 42:54], (0.4 - 0.02) / 0.96, atol=1e-5)
-    assert [result.trimap[0, column] for column in (0, 48, 95)] == [BACKGROUND, UNKNOWN, FOREGROUND]
+    rgb = np.full((96, 288, 3), 102, np.uint8)
+    result = by_hand(method, max_side=288, size=288, overlap=0, trimap=trimap_of, matting=red).predict(rgb)
+    assert (result.alpha[:, :96] == 0).all()
+    assert (result.alpha[:, 192:] == 1).all()
+    # Values within 0.02 of 0 and 1 are stretched to them, as the runtime does, and its filters look 30 pixels around.
+    np.testing.assert_allclose(result.alpha[:, 132:156], (0.4 - 0.02) / 0.96, atol=1e-4)
+    assert [result.trimap[0, column] for column in (0, 144, 287)] == [BACKGROUND, UNKNOWN, FOREGROUND]
 
 
 @given(length=st.integers(1, 500), tile=st.integers(2, 120), data=st.data())
