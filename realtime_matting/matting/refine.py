@@ -60,7 +60,8 @@ def fast_guided_filter(
         guide_small = np.asarray(shrunk(guide, *small), np.uint8)
     elif guide_small.shape[:2] != small:
         raise ValueError(f"guide_small {guide_small.shape[:2]} must be of the alpha's size {small}")
-    return _filtered(guide, _halved(guide_small), alpha_small, radius, eps)
+    halved = _halved(guide_small)
+    return _filtered(guide, halved, alpha_small, _unknown_halves(alpha_small, halved), radius, eps)
 
 
 def at_picture_size(alpha: Alpha, picture: Rgb, *, small: Rgb | None = None) -> Alpha:
@@ -87,13 +88,17 @@ def at_picture_size(alpha: Alpha, picture: Rgb, *, small: Rgb | None = None) -> 
         alpha = _resized(alpha, (width, height), cv2.INTER_AREA)
     guide = np.asarray(shrunk(picture if small is None else small, *alpha.shape), np.uint8)
     halved = _halved(guide)
+    # No filter changes a pixel that is 0 or 1: what is unknown at first holds all that is unknown later.
+    unknown = _unknown_halves(alpha, halved)
     for radius in _AT_FIRST:
-        alpha = _filtered(guide, halved, alpha, radius)
-    return _filtered(picture, halved, alpha, _AT_LAST)
+        alpha = _filtered(guide, halved, alpha, unknown, radius)
+    return _filtered(picture, halved, alpha, unknown, _AT_LAST)
 
 
-def _filtered(guide: Rgb, halved: Rgb, small: Alpha, radius: int, eps: float = _EPS) -> Alpha:
-    """`fast_guided_filter` with the half of its small guide."""
+def _filtered(
+    guide: Rgb, halved: Rgb, small: Alpha, unknown: NDArray[np.uint8], radius: int, eps: float = _EPS
+) -> Alpha:
+    """`fast_guided_filter` with the half of its small guide, and where that is unknown, `_unknown_halves`."""
     same = small.shape == guide.shape[:2]
     alpha = small.copy() if same else _resized(small, guide.shape[1::-1], cv2.INTER_LINEAR)
     # The model knows no edge that is not one of colour: without a ceiling the dark grooves of a wall go on where a dark
@@ -101,11 +106,8 @@ def _filtered(guide: Rgb, halved: Rgb, small: Alpha, radius: int, eps: float = _
     ceiling = np.asarray(cv2.dilate(small, _NEIGHBOURS), np.float32)
     # Where a network is unsure, its finest detail tells less than what lies around it: halved it is no worse, and costs
     # a fourth.
-    size = halved.shape[1::-1]
-    half = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR), np.float32)
-    # Interpolation looks one pixel further.
-    unknown = cv2.dilate(cv2.resize(_unknown(small), size, interpolation=cv2.INTER_AREA), _NEIGHBOURS)
-    found = coefficients(halved, half, np.asarray(unknown), _GUIDE, radius=radius, smoothness=eps * 255**2)
+    half = np.asarray(cv2.resize(small, halved.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    found = coefficients(halved, half, unknown, _GUIDE, radius=radius, smoothness=eps * 255**2)
     filter_soft(alpha, guide, found, ceiling, _GUIDE)
     return alpha
 
@@ -122,8 +124,13 @@ def _halved(guide: Rgb) -> Rgb:
     return np.asarray(cv2.resize(guide, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _unknown(alpha: Alpha) -> NDArray[np.uint8]:
-    """255 where alpha or one of its 8 neighbours is between 0 and 1, or where 0 meets 1; else 0."""
+def _unknown_halves(alpha: Alpha, halved: Rgb) -> NDArray[np.uint8]:
+    """Where coefficients are needed, not 0 there: uint8, of the halved guide's size.
+
+    Needed they are where alpha is between 0 and 1, or where 0 meets 1, and one pixel further, to interpolate.
+    """
     above_zero = cv2.dilate((alpha > 0).view(np.uint8), _NEIGHBOURS)
     below_one = cv2.dilate((alpha < 1).view(np.uint8), _NEIGHBOURS)
-    return np.asarray(cv2.bitwise_and(above_zero, below_one), np.uint8) * np.uint8(255)
+    unknown = np.asarray(cv2.bitwise_and(above_zero, below_one), np.uint8) * np.uint8(255)
+    small = cv2.resize(unknown, halved.shape[1::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.dilate(small, _NEIGHBOURS), np.uint8)
