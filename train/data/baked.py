@@ -28,7 +28,7 @@ from train.data.work import progress
 
 LAYERS = {"image": 3, "alpha": 1, "foreground": 3, "background": 3, "probabilities": 3}
 """Channels of a crop, in the order of the file; all in 0 to 255."""
-ABOUT = "baked.json"
+TRAIN, HELD_OUT, ABOUT = "train.npy", "held_out.npy", "baked.json"
 
 
 class BakedCrops(MattingSamples):
@@ -50,7 +50,7 @@ class BakedCrops(MattingSamples):
         holdout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__(config, spec, seed=seed, batch_size=batch_size, split=split, holdout=holdout)
-        self.file = folder / ("held_out.npy" if split == "held_out" else "train.npy")
+        self.file = folder / (HELD_OUT if split == "held_out" else TRAIN)
         if not (folder / ABOUT).is_file() or not self.file.is_file():
             raise InputError(f"{folder}: no crops are here; make them: python -m train.data bake CONFIG --out {folder}")
         side = json.loads((folder / ABOUT).read_text())["crop"]
@@ -108,10 +108,9 @@ def bake(
     load_weights(network.t_net, t_net, "t_net.")
     network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     about = {"crop": phase.crop, "each": each, "count": count, "seed": settings.seed, "t_net": str(t_net)}
-    splits: list[tuple[Split, str, int]] = [("train", "train.npy", count)]
-    splits += [("held_out", "held_out.npy", max(1, count // 20))]
-    if not settings.holdout:
-        splits = [("all", name, number) for _, name, number in splits]
+    splits: list[tuple[Split, str, int]] = [("train" if settings.holdout else "all", TRAIN, count)]
+    if settings.holdout:
+        splits.append(("held_out", HELD_OUT, max(1, count // 20)))
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / ABOUT).unlink(missing_ok=True)
