@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime_matting.native import coefficients, filter_soft
+from realtime_matting.native import coefficients, filter_soft, unknown_halves
 from realtime_matting.resampling import shrunk
 
 Alpha = NDArray[np.float32]
@@ -61,7 +61,7 @@ def fast_guided_filter(
     elif guide_small.shape[:2] != small:
         raise ValueError(f"guide_small {guide_small.shape[:2]} must be of the alpha's size {small}")
     halved = _halved(guide_small)
-    return _filtered(guide, halved, alpha_small, _unknown_halves(alpha_small, halved), radius, eps)
+    return _filtered(guide, halved, alpha_small, unknown_halves(alpha_small), radius, eps)
 
 
 def at_picture_size(alpha: Alpha, picture: Rgb, *, small: Rgb | None = None) -> Alpha:
@@ -85,52 +85,37 @@ def at_picture_size(alpha: Alpha, picture: Rgb, *, small: Rgb | None = None) -> 
     """
     height, width = picture.shape[:2]
     if alpha.shape[0] > height or alpha.shape[1] > width:
-        alpha = _resized(alpha, (width, height), cv2.INTER_AREA)
+        # The weights of pixels, rounded, may add up to a little less than 1: what is 1 all around stays 1.
+        alpha = np.asarray(
+            cv2.resize(alpha * _A_LITTLE_MORE, (width, height), interpolation=cv2.INTER_AREA), np.float32
+        )
+        alpha = np.minimum(alpha, 1, out=alpha)
     guide = np.asarray(shrunk(picture if small is None else small, *alpha.shape), np.uint8)
     halved = _halved(guide)
     # No filter changes a pixel that is 0 or 1: what is unknown at first holds all that is unknown later.
-    unknown = _unknown_halves(alpha, halved)
+    unknown = unknown_halves(alpha)
     for radius in _AT_FIRST:
         alpha = _filtered(guide, halved, alpha, unknown, radius)
     return _filtered(picture, halved, alpha, unknown, _AT_LAST)
 
 
 def _filtered(
-    guide: Rgb, halved: Rgb, small: Alpha, unknown: NDArray[np.uint8], radius: int, eps: float = _EPS
+    guide: Rgb, halved: NDArray[np.uint8], small: Alpha, unknown: NDArray[np.uint8], radius: int, eps: float = _EPS
 ) -> Alpha:
-    """`fast_guided_filter` with the half of its small guide, and where that is unknown, `_unknown_halves`."""
-    same = small.shape == guide.shape[:2]
-    alpha = small.copy() if same else _resized(small, guide.shape[1::-1], cv2.INTER_LINEAR)
+    """`fast_guided_filter` with the half of its small guide, (3, h, w), and where it is unknown, `unknown_halves`."""
     # The model knows no edge that is not one of colour: without a ceiling the dark grooves of a wall go on where a dark
     # hat ends.
     ceiling = np.asarray(cv2.dilate(small, _NEIGHBOURS), np.float32)
     # Where a network is unsure, its finest detail tells less than what lies around it: halved it is no worse, and costs
     # a fourth.
-    half = np.asarray(cv2.resize(small, halved.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    half = np.asarray(cv2.resize(small, halved.shape[:0:-1], interpolation=cv2.INTER_LINEAR), np.float32)
     found = coefficients(halved, half, unknown, _GUIDE, radius=radius, smoothness=eps * 255**2)
-    filter_soft(alpha, guide, found, ceiling, _GUIDE)
-    return alpha
+    return filter_soft(small, guide, found, ceiling, _GUIDE)
 
 
-def _resized(alpha: Alpha, size: tuple[int, int], interpolation: int) -> Alpha:
-    # The weights of neighbours, rounded, may add up to a little more or less than 1: what is 1 all around stays 1.
-    resized = np.asarray(cv2.resize(alpha * _A_LITTLE_MORE, size, interpolation=interpolation), np.float32)
-    return np.asarray(cv2.threshold(resized, 1, 0, cv2.THRESH_TRUNC, dst=resized)[1], np.float32)
-
-
-def _halved(guide: Rgb) -> Rgb:
+def _halved(guide: Rgb) -> NDArray[np.uint8]:
+    """Of half the size, its colours as planes: uint8 (3, ⌈h/2⌉, ⌈w/2⌉)."""
     height, width = guide.shape[:2]
     size = (width + 1) // 2, (height + 1) // 2
-    return np.asarray(cv2.resize(guide, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-
-
-def _unknown_halves(alpha: Alpha, halved: Rgb) -> NDArray[np.uint8]:
-    """Where coefficients are needed, not 0 there: uint8, of the halved guide's size.
-
-    Needed they are where alpha is between 0 and 1, or where 0 meets 1, and one pixel further, to interpolate.
-    """
-    above_zero = cv2.dilate((alpha > 0).view(np.uint8), _NEIGHBOURS)
-    below_one = cv2.dilate((alpha < 1).view(np.uint8), _NEIGHBOURS)
-    unknown = np.asarray(cv2.bitwise_and(above_zero, below_one), np.uint8) * np.uint8(255)
-    small = cv2.resize(unknown, halved.shape[1::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.dilate(small, _NEIGHBOURS), np.uint8)
+    halved = cv2.split(cv2.resize(guide, size, interpolation=cv2.INTER_LINEAR))
+    return np.asarray(np.stack(halved), np.uint8)

@@ -10,7 +10,6 @@ import platform
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +24,8 @@ _SIZE = ctypes.c_int
 _NUMBER = ctypes.c_float
 _ARGUMENTS: dict[str, tuple[type[ctypes.c_void_p] | type[ctypes.c_int] | type[ctypes.c_float], ...]] = {
     "coefficients": (_PLANE, _PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _NUMBER),
-    "filter_soft": (_PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE),
+    "filter_soft": (_PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE),
+    "unknown_halves": (_PLANE, _PLANE, _SIZE, _SIZE),
     "near_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE, _NUMBER),
     "fuse_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE),
     "normalised": (_PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _SIZE, _PLANE, _PLANE, _SIZE),
@@ -57,7 +57,7 @@ def coefficients(
     """What Y and C are multiplied by, and the offset, that give alpha in the windows around a pixel; their means.
 
     Args:
-        guide: uint8 (h, w, 3).
+        guide: uint8 (3, h, w), red, green and blue.
         alpha: float32 (h, w) in [0, 1].
         unknown: uint8 (h, w), not 0 where the coefficients are needed.
         weights: float32 (2, 4), what makes Y and C of red, green, blue and 1.
@@ -68,29 +68,57 @@ def coefficients(
         float32 (3, h, w), 0 far from where they are needed.
     """
     guide, alpha, unknown, weights = _bytes(guide), _floats(alpha), _bytes(unknown), _floats(weights)
-    _require(guide.shape == (*alpha.shape, 3) and unknown.shape == alpha.shape)
+    _require(guide.shape == (3, *alpha.shape) and unknown.shape == alpha.shape)
     _require(weights.shape == (2, 4) and 0 <= radius <= 16)
-    channels = np.asarray(np.stack(cv2.split(guide)), np.uint8)
     out = np.zeros((3, *alpha.shape), np.float32)
-    _call("coefficients", out, channels, alpha, unknown, *alpha.shape, weights, radius, smoothness)
+    _call("coefficients", out, guide, alpha, unknown, *alpha.shape, weights, radius, smoothness)
     return out
 
 
-def filter_soft(alpha: Alpha, picture: Rgb, coefficients: Floats, ceiling: Alpha, weights: Floats) -> None:
-    """a_Y·Y + a_C·C + b, kept between 0 and the ceiling, where 0 < α < 1; all other pixels stay.
+def filter_soft(small: Alpha, picture: Rgb, coefficients: Floats, ceiling: Alpha, weights: Floats) -> Alpha:
+    """An alpha as large as its picture by linear interpolation; where it is soft then, a_Y·Y + a_C·C + b instead.
 
     Args:
-        alpha: float32 (H, W), contiguous, changed in place.
+        small: float32 (h', w') in [0, 1], h' ≤ H, w' ≤ W; of the picture's size it is taken as it is.
         picture: uint8 (H, W, 3).
         coefficients: float32 (3, h, w) of `coefficients`, h ≤ H, w ≤ W, enlarged by linear interpolation.
-        ceiling: float32 (h', w') in [0, 1], h' ≤ H, w' ≤ W, enlarged in the same way.
+        ceiling: float32 (h', w') in [0, 1], enlarged in the same way: nothing gets more than that, or less than 0.
         weights: as there.
+
+    Returns:
+        float32 (H, W) in [0, 1].
     """
-    picture, coefficients, ceiling, weights = _bytes(picture), _floats(coefficients), _floats(ceiling), _floats(weights)
-    _require(alpha.flags.c_contiguous and alpha.dtype == np.float32 and picture.shape == (*alpha.shape, 3))
-    _require(coefficients.ndim == 3 and coefficients.shape[0] == 3 and ceiling.ndim == 2 and weights.shape == (2, 4))
-    sizes = *coefficients.shape[1:], ceiling, *ceiling.shape
-    _call("filter_soft", alpha, picture, *alpha.shape, coefficients, *sizes, weights)
+    picture, coefficients, weights = _bytes(picture), _floats(coefficients), _floats(weights)
+    small, ceiling = _floats(small), _floats(ceiling)
+    _require(picture.ndim == 3 and picture.shape[2] == 3 and small.ndim == 2 and ceiling.shape == small.shape)
+    _require(coefficients.ndim == 3 and coefficients.shape[0] == 3 and weights.shape == (2, 4))
+    out = np.empty(picture.shape[:2], np.float32)
+    _call(
+        "filter_soft",
+        out,
+        picture,
+        *out.shape,
+        coefficients,
+        *coefficients.shape[1:],
+        small,
+        ceiling,
+        *small.shape,
+        weights,
+    )
+    return out
+
+
+def unknown_halves(alpha: Alpha) -> NDArray[np.uint8]:
+    """Where coefficients are needed: uint8 (⌈h/2⌉, ⌈w/2⌉), 255 there and 0 elsewhere.
+
+    Needed they are where alpha, float32 (h, w), or one of a pixel's neighbours is between 0 and 1, or where 0 meets 1,
+    and one pixel further, to interpolate.
+    """
+    alpha = _floats(alpha)
+    _require(alpha.ndim == 2)
+    out = np.empty(((alpha.shape[0] + 1) // 2, (alpha.shape[1] + 1) // 2), np.uint8)
+    _call("unknown_halves", out, alpha, *alpha.shape)
+    return out
 
 
 def near_colours(picture: Rgb, alpha: Alpha, *, wide: int, narrow: int, faint: float) -> Floats:

@@ -23,37 +23,62 @@ static void divide(float *restrict means, size_t means_apart, const float *restr
     }
 }
 
+/* A row's colours as planes, (3, width). */
+static void planes_of_row(float *restrict planes, const uint8_t *restrict rgb, int width)
+{
+    float *restrict red = planes, *restrict green = planes + width, *restrict blue = planes + 2 * (size_t)width;
+    for (int x = 0; x < width; x++) {
+        red[x] = rgb[3 * x];
+        green[x] = rgb[3 * x + 1];
+        blue[x] = rgb[3 * x + 2];
+    }
+}
+
+/* What a row adds to the sums of two, (SUMS, stride); scratch: (5, width). */
+static void add_row(float *restrict sums, size_t stride, const uint8_t *rgb, const float *restrict alpha, int width,
+                    float *restrict scratch)
+{
+    float *restrict front = scratch + 3 * (size_t)width, *restrict behind = front + width;
+    planes_of_row(scratch, rgb, width);
+    for (int x = 0; x < width; x++) {
+        float a = alpha[x], o = 1 - a;
+        front[x] = a * a * a * a;
+        behind[x] = o * o * o * o;
+        sums[(FOREGROUND + 3) * stride + x] += front[x];
+        sums[(BACKGROUND + 3) * stride + x] += behind[x];
+    }
+    for (int colour = 0; colour < 3; colour++) {
+        const float *restrict level = scratch + colour * (size_t)width;
+        for (int x = 0; x < width; x++) {
+            sums[(FOREGROUND + colour) * stride + x] += front[x] * level[x];
+            sums[(BACKGROUND + colour) * stride + x] += behind[x] * level[x];
+            sums[(PICTURE + colour) * stride + x] += level[x];
+        }
+    }
+}
+
 /* The first pass, in a picture of half the size: near (2 · 3, ⌈height/2⌉, ⌈width/2⌉). 0: no memory. */
 static int wide_means(float *near, const uint8_t *picture, const float *alpha, int height, int width, int radius,
                       float faint)
 {
     int rows = (height + 1) / 2, columns = (width + 1) / 2;
-    size_t n = (size_t)rows * columns;
-    float *sums = calloc(n * SUMS * 2 + 2 * (size_t)columns, sizeof(float));
+    size_t n = (size_t)rows * columns, stride = 2 * (size_t)columns;
+    float *sums = malloc(sizeof(float) * (n * SUMS * 2 + stride * SUMS + 5 * (size_t)width));
     if (!sums)
         return 0;
-    float *means = sums + n * SUMS, *weight = means + n * SUMS;
-    for (int y = 0; y < 2 * rows; y++) {
-        size_t line = (size_t)least(y, height - 1) * width, out = (size_t)(y / 2) * columns;
+    float *means = sums + n * SUMS, *two = means + n * SUMS, *scratch = two + stride * SUMS;
+    for (int y = 0; y < rows; y++) {
+        memset(two, 0, sizeof(float) * stride * SUMS);
         for (int side = 0; side < 2; side++) {
-            for (int x = 0; x < columns; x++) {
-                float a = alpha[line + least(2 * x + side, width - 1)], o = 1 - a;
-                weight[x] = a * a * a * a;
-                weight[x + columns] = o * o * o * o;
-                sums[(FOREGROUND + 3) * n + out + x] += weight[x];
-                sums[(BACKGROUND + 3) * n + out + x] += weight[x + columns];
-            }
-            for (int colour = 0; colour < 3; colour++) {
-                float *restrict front = sums + (FOREGROUND + colour) * n + out;
-                float *restrict behind = sums + (BACKGROUND + colour) * n + out;
-                float *restrict all = sums + (PICTURE + colour) * n + out;
-                for (int x = 0; x < columns; x++) {
-                    float level = picture[3 * (line + least(2 * x + side, width - 1)) + colour];
-                    front[x] += weight[x] * level;
-                    behind[x] += weight[x + columns] * level;
-                    all[x] += level;
-                }
-            }
+            size_t line = (size_t)least(2 * y + side, height - 1) * width;
+            add_row(two, stride, picture + 3 * line, alpha + line, width, scratch);
+        }
+        for (int plane = 0; plane < SUMS; plane++) {
+            float *restrict from = two + plane * stride, *restrict to = sums + plane * n + (size_t)y * columns;
+            if (width % 2)
+                from[width] = from[width - 1];
+            for (int x = 0; x < columns; x++)
+                to[x] = from[2 * x] + from[2 * x + 1];
         }
     }
     int ok = 1;
@@ -72,9 +97,9 @@ EXPORTED int KERNEL(near_colours)(float *near, const uint8_t *picture, const flo
     int rows = (height + 1) / 2, columns = (width + 1) / 2, line = width * SUMS, window = 2 * narrow + 1;
     size_t n = (size_t)height * width;
     float *coarse = malloc(sizeof(float) * rows * columns * 6);
-    /* Sums across, of the rows of a window; what the coming row adds; the sums of the window; scratch. */
-    float *ring = malloc(sizeof(float) * ((size_t)line * (window + 2) + width + 2 * (size_t)narrow));
-    float *coming = ring + (size_t)line * window, *sums = coming + line, *scratch = sums + line;
+    /* Sums across, of the rows of a window; what the coming row adds; the sums of the window; a row's colours; scratch. */
+    float *ring = malloc(sizeof(float) * ((size_t)line * (window + 2) + 4 * (size_t)width + 2 * (size_t)narrow));
+    float *coming = ring + (size_t)line * window, *sums = coming + line, *levels = sums + line, *scratch = levels + 3 * (size_t)width;
     Enlarged e = {0};
     int ok = coarse && ring && wide_means(coarse, picture, alpha, height, width, wide, faint) &&
              open_enlarged(&e, coarse, 6, rows, columns, height, width);
@@ -82,25 +107,25 @@ EXPORTED int KERNEL(near_colours)(float *near, const uint8_t *picture, const flo
         int next = y + narrow;
         if (next < height) {
             const float *restrict shares = alpha + (size_t)next * width;
-            const uint8_t *restrict rgb = picture + (size_t)next * width * 3;
             Between b = enlarged_row(&e, next);
+            planes_of_row(levels, picture + (size_t)next * width * 3, width);
             for (int colour = 0; colour < 3; colour++) {
                 const float *restrict above = b.above + colour * (size_t)width;
                 const float *restrict below = b.below + colour * (size_t)width;
                 const float *restrict above_b = above + 3 * (size_t)width, *restrict below_b = below + 3 * (size_t)width;
                 float *restrict front = coming + (size_t)(FOREGROUND + colour) * width;
                 float *restrict behind = coming + (size_t)(BACKGROUND + colour) * width;
-                float *restrict all = coming + (size_t)(PICTURE + colour) * width;
+                const float *restrict own = levels + colour * (size_t)width;
                 for (int x = 0; x < width; x++) {
-                    float a = shares[x], o = 1 - a, level = rgb[3 * x + colour];
+                    float a = shares[x], o = 1 - a;
                     float f = between(above, below, b.share, x);
                     float g = between(above_b, below_b, b.share, x);
-                    float rest = level - a * f - o * g;
+                    float rest = own[x] - a * f - o * g;
                     front[x] = a * a * within(f + a * rest, 0, 255);
                     behind[x] = o * o * within(g + o * rest, 0, 255);
-                    all[x] = level;
                 }
             }
+            memcpy(coming + (size_t)PICTURE * width, levels, sizeof(float) * 3 * width);
             float *restrict front = coming + (size_t)(FOREGROUND + 3) * width;
             float *restrict behind = coming + (size_t)(BACKGROUND + 3) * width;
             for (int x = 0; x < width; x++) {
@@ -121,21 +146,21 @@ EXPORTED int KERNEL(near_colours)(float *near, const uint8_t *picture, const flo
         }
         divide(near + (size_t)y * width, n, sums, width, width, faint, (float)(window * window));
     }
-    free(e.rows);
+    close_enlarged(&e);
     free(coarse);
     free(ring);
     return ok;
 }
 
 /* One colour of a block: F, rounded. Planes of `above` and `below` lie `width` apart, those of F_b and B_b three times. */
-static void fuse_plane(uint8_t *restrict fused, const float *restrict own, const float *restrict shares,
+static void fuse_plane(int *restrict fused, const float *restrict own, const float *restrict shares,
                        const float *restrict above, const float *restrict below, float share, size_t width)
 {
     const float *restrict above_b = above + 3 * width, *restrict below_b = below + 3 * width;
     for (int i = 0; i < BLOCK; i++) {
         float foreground = between(above, below, share, i);
         float mixed = foreground + shares[i] * (foreground - between(above_b, below_b, share, i));
-        fused[i] = (uint8_t)(int)(within(mixed + shares[i] * (own[i] - mixed), 0, 255) + 0.5f);
+        fused[i] = (int)(within(mixed + shares[i] * (own[i] - mixed), 0, 255) + 0.5f);
     }
 }
 
@@ -143,20 +168,22 @@ static void fuse_plane(uint8_t *restrict fused, const float *restrict own, const
 static void fuse_block(uint8_t *restrict made, const uint8_t *restrict rgb, const float *restrict alpha,
                        const uint8_t *restrict wanted, Between b, size_t width, int n)
 {
-    float own[3][BLOCK] = {0}, shares[BLOCK] = {0};
-    uint8_t fused[3][BLOCK];
-    for (int i = 0; i < n; i++) {
-        shares[i] = alpha[i];
+    float own[3][BLOCK], shares[BLOCK] = {0};
+    uint8_t seen[3 * BLOCK] = {0};
+    int fused[3][BLOCK];
+    /* Loops of a size that compilers know are worth the copies. */
+    memcpy(seen, rgb, 3 * n);
+    memcpy(shares, alpha, sizeof(float) * n);
+    for (int i = 0; i < BLOCK; i++)
         for (int colour = 0; colour < 3; colour++)
-            own[colour][i] = rgb[3 * i + colour];
-    }
+            own[colour][i] = seen[3 * i + colour];
     for (int colour = 0; colour < 3; colour++)
         fuse_plane(fused[colour], own[colour], shares, b.above + colour * width, b.below + colour * width, b.share,
                    width);
-    for (int i = 0; i < n; i++)
-        if (wanted[i])
-            for (int colour = 0; colour < 3; colour++)
-                made[3 * i + colour] = fused[colour][i];
+    for (int i = 0; i < BLOCK; i++)
+        for (int colour = 0; colour < 3; colour++)
+            seen[3 * i + colour] = wanted[i] ? (uint8_t)fused[colour][i] : seen[3 * i + colour];
+    memcpy(made, seen, 3 * n);
 }
 
 #define NEAR 2
@@ -169,22 +196,35 @@ EXPORTED int KERNEL(fuse_colours)(uint8_t *out, const uint8_t *picture, const fl
 {
     Enlarged e = {0};
     int blocks = (width + BLOCK - 1) / BLOCK;
-    /* Of LINES rows: which pixels are soft, with room for more on either side, and whether a block has any. */
-    size_t stride = (size_t)blocks * BLOCK + 2 * NEAR;
-    uint8_t *soft = calloc(LINES, stride), *some = calloc(LINES, blocks + 2);
-    int ok = soft && some && open_enlarged(&e, near, 6, small_height, small_width, height, width);
+    /* Of a row: which pixels are soft, with room for more on either side. Of LINES rows: which have such a one within
+       NEAR columns, and whether a block has any, or its neighbours have. */
+    size_t stride = (size_t)blocks * BLOCK;
+    uint8_t *soft = calloc(1, stride + 2 * NEAR), *close = calloc(LINES, stride);
+    uint8_t *some = calloc(1, (size_t)blocks + 2), *any = calloc(LINES, blocks);
+    int ok = soft && close && some && any && open_enlarged(&e, near, 6, small_height, small_width, height, width);
     for (int y = -NEAR; ok && y < height; y++) {
-        int next = y + NEAR;
-        uint8_t *row = soft + (next % LINES) * stride + NEAR, *flags = some + (next % LINES) * (blocks + 2) + 1;
+        int next = y + NEAR, slot = next % LINES;
         for (int block = 0; block < blocks; block++) {
             int from = block * BLOCK, n = block_size(from, width);
             const float *restrict shares = alpha + (size_t)least(next, height - 1) * width + from;
-            flags[block] = next < height && any_soft(shares, n);
-            if (flags[block])
+            uint8_t *restrict to = soft + NEAR + from;
+            some[block + 1] = next < height && any_soft(shares, n);
+            if (some[block + 1])
                 for (int i = 0; i < n; i++)
-                    row[from + i] = (shares[i] > 0) & (shares[i] < 1);
+                    to[i] = (shares[i] > 0) & (shares[i] < 1);
             else
-                memset(row + from, 0, BLOCK);
+                memset(to, 0, BLOCK);
+        }
+        for (int block = 0; block < blocks; block++) {
+            any[slot * blocks + block] = some[block] | some[block + 1] | some[block + 2];
+            if (!any[slot * blocks + block])
+                continue;
+            const uint8_t *restrict from = soft + block * BLOCK;
+            uint8_t *restrict to = close + slot * stride + block * BLOCK;
+            memcpy(to, from, BLOCK);
+            for (int shift = 1; shift <= 2 * NEAR; shift++)
+                for (int i = 0; i < BLOCK; i++)
+                    to[i] |= from[i + shift];
         }
         if (y < 0)
             continue;
@@ -193,28 +233,27 @@ EXPORTED int KERNEL(fuse_colours)(uint8_t *out, const uint8_t *picture, const fl
         Between b = {0};
         memcpy(made, rgb, 3 * (size_t)width);
         for (int block = 0; block < blocks; block++) {
-            int from = block * BLOCK, n = block_size(from, width), any = 0;
+            int from = block * BLOCK, found = 0;
+            uint8_t wanted[BLOCK] = {0};
             for (int line = 0; line < LINES; line++)
-                for (int i = 0; i < 3; i++)
-                    any |= some[line * (blocks + 2) + block + i];
-            if (!any)
+                if (any[line * blocks + block]) {
+                    found = 1;
+                    for (int i = 0; i < BLOCK; i++)
+                        wanted[i] |= close[line * stride + from + i];
+                }
+            if (!found)
                 continue;
-            uint8_t column[BLOCK + 2 * NEAR] = {0}, wanted[BLOCK] = {0};
-            for (int line = 0; line < LINES; line++)
-                for (int i = 0; i < BLOCK + 2 * NEAR; i++)
-                    column[i] |= soft[line * stride + from + i];
-            for (int i = 0; i < BLOCK; i++)
-                for (int shift = 0; shift <= 2 * NEAR; shift++)
-                    wanted[i] |= column[i + shift];
             if (!b.above)
                 b = enlarged_row(&e, y);
             Between here = {b.above + from, b.below + from, b.share};
             const float *shares = alpha + (size_t)y * width + from;
-            fuse_block(made + 3 * from, rgb + 3 * from, shares, wanted, here, width, n);
+            fuse_block(made + 3 * from, rgb + 3 * from, shares, wanted, here, width, block_size(from, width));
         }
     }
-    free(e.rows);
-    free(some);
+    close_enlarged(&e);
     free(soft);
+    free(close);
+    free(some);
+    free(any);
     return ok;
 }

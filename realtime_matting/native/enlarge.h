@@ -29,7 +29,20 @@ static inline void stretch(float *restrict to, const float *restrict from, int n
         to[i] = from[n - 1];
 }
 
-static void across(float *restrict to, const float *restrict from, int n, int width)
+/* Whether `across` does without being told where each pixel lies. */
+static inline int is_even_stretch(int n, int width)
+{
+    return width == n || width == 2 * n || width == 3 * n || width == 4 * n || width == 6 * n || width == 8 * n;
+}
+
+/* Where a pixel of a row lies: between which two of the small row's, and how near the second. */
+typedef struct {
+    int first, second;
+    float share;
+} Place;
+
+/* places: of the row's pixels, where the widths are not as `is_even_stretch` wants them. */
+static void across(float *restrict to, const float *restrict from, int n, int width, const Place *restrict places)
 {
     if (width == n)
         memcpy(to, from, sizeof(float) * n);
@@ -44,12 +57,8 @@ static void across(float *restrict to, const float *restrict from, int n, int wi
     else if (width == 8 * n)
         stretch(to, from, n, 8);
     else
-        for (int x = 0; x < width; x++) {
-            int first, second;
-            float share;
-            place(x, n, width, &first, &second, &share);
-            to[x] = from[first] + share * (from[second] - from[first]);
-        }
+        for (int x = 0; x < width; x++)
+            to[x] = from[places[x].first] + places[x].share * (from[places[x].second] - from[places[x].first]);
 }
 
 /* Planes (count, height, width), of which the two rows asked for last are held as wide as the frame. */
@@ -57,16 +66,28 @@ typedef struct {
     const float *planes;
     int count, height, width, full_height, full_width;
     float *rows; /* (2, count, full_width) */
+    Place *places; /* of a row's pixels, where they are needed */
     int held[2]; /* which */
 } Enlarged;
 
 static int open_enlarged(Enlarged *e, const float *planes, int count, int height, int width, int full_height,
                          int full_width)
 {
-    *e = (Enlarged){planes, count, height, width, full_height, full_width, 0, {-1, -1}};
+    *e = (Enlarged){planes, count, height, width, full_height, full_width, 0, 0, {-1, -1}};
     /* And room for a whole block beyond the last pixel. */
     e->rows = malloc(sizeof(float) * (2 * (size_t)count * full_width + BLOCK));
-    return e->rows != 0;
+    if (is_even_stretch(width, full_width))
+        return e->rows != 0;
+    e->places = malloc(sizeof(Place) * full_width);
+    for (int x = 0; e->places && x < full_width; x++)
+        place(x, width, full_width, &e->places[x].first, &e->places[x].second, &e->places[x].share);
+    return e->rows != 0 && e->places != 0;
+}
+
+static void close_enlarged(Enlarged *e)
+{
+    free(e->rows);
+    free(e->places);
 }
 
 static const float *enlarged_across(Enlarged *e, int y)
@@ -76,7 +97,7 @@ static const float *enlarged_across(Enlarged *e, int y)
     if (e->held[slot] != y)
         for (int plane = 0; plane < e->count; plane++)
             across(rows + (size_t)plane * e->full_width, e->planes + ((size_t)plane * e->height + y) * e->width,
-                   e->width, e->full_width);
+                   e->width, e->full_width, e->places);
     e->held[slot] = y;
     return rows;
 }

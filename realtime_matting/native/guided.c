@@ -201,19 +201,23 @@ EXPORTED int KERNEL(coefficients)(float *restrict out, const uint8_t *restrict g
     return 1;
 }
 
-/* alpha (height, width), changed: where it is between 0 and 1, a_Y·Y + a_C·C + b instead, kept between 0 and the ceiling
-   (ceiling height, ceiling width). 0: no memory. */
-EXPORTED int KERNEL(filter_soft)(float *alpha, const uint8_t *picture, int height, int width, const float *coefficients,
-                                 int small_height, int small_width, const float *ceiling, int ceiling_height,
-                                 int ceiling_width, const float *weights)
+/* The small alpha as large as the picture, (height, width); where it is between 0 and 1 there, a_Y·Y + a_C·C + b instead,
+   kept between 0 and the ceiling, which is of the small alpha's size. 0: no memory. */
+EXPORTED int KERNEL(filter_soft)(float *restrict alpha, const uint8_t *picture, int height, int width,
+                                 const float *coefficients, int halved_height, int halved_width, const float *small,
+                                 const float *ceiling, int small_height, int small_width, const float *weights)
 {
-    Enlarged e = {0}, most = {0};
-    int ok = open_enlarged(&e, coefficients, 3, small_height, small_width, height, width) &&
-             open_enlarged(&most, ceiling, 1, ceiling_height, ceiling_width, height, width);
+    Enlarged e = {0}, most = {0}, own = {0};
+    int ok = open_enlarged(&e, coefficients, 3, halved_height, halved_width, height, width) &&
+             open_enlarged(&most, ceiling, 1, small_height, small_width, height, width) &&
+             open_enlarged(&own, small, 1, small_height, small_width, height, width);
     for (int y = 0; ok && y < height; y++) {
         float *restrict row = alpha + (size_t)y * width;
         const uint8_t *restrict rgb = picture + (size_t)y * width * 3;
-        Between b = {0}, top = {0};
+        Between b = {0}, top = {0}, here = enlarged_row(&own, y);
+        /* Between two equal numbers lies nothing else, so that what is 0 or 1 all around stays so. */
+        for (int x = 0; x < width; x++)
+            row[x] = between(here.above, here.below, here.share, x);
         for (int from = 0; from < width; from += BLOCK) {
             int n = block_size(from, width);
             if (!any_soft(row + from, n))
@@ -236,7 +240,50 @@ EXPORTED int KERNEL(filter_soft)(float *alpha, const uint8_t *picture, int heigh
             }
         }
     }
-    free(e.rows);
-    free(most.rows);
+    close_enlarged(&e);
+    close_enlarged(&most);
+    close_enlarged(&own);
+    return ok;
+}
+
+/* Which pixels of a halved picture, (⌈height/2⌉, ⌈width/2⌉), need coefficients, 255 there and 0 elsewhere: those in which
+   alpha or one of its 8 neighbours is between 0 and 1, or 0 meets 1, and one pixel further. 0: no memory. */
+EXPORTED int KERNEL(unknown_halves)(uint8_t *restrict out, const float *restrict alpha, int height, int width)
+{
+    int rows = (height + 1) / 2, columns = (width + 1) / 2;
+    size_t stride = 2 * (size_t)columns + 2; /* a pixel more on either side */
+    /* Of a row: what is above 0 (1) and below 1 (2); of three, two by two, what is in them and their neighbours. */
+    uint8_t *seen = calloc(2 * (size_t)rows + 2, stride), *halves = calloc((size_t)rows + 2, (size_t)columns + 2);
+    uint8_t *column = malloc(stride);
+    int ok = seen && halves && column;
+    for (int y = 0; ok && y < height; y++) {
+        uint8_t *restrict to = seen + (size_t)(y + 1) * stride + 1;
+        const float *restrict row = alpha + (size_t)y * width;
+        for (int x = 0; x < width; x++)
+            to[x] = (uint8_t)((row[x] > 0) | (row[x] < 1) << 1);
+    }
+    for (int y = 0; ok && y < rows; y++) {
+        /* Two rows and those around them, since a neighbour of either counts. */
+        const uint8_t *restrict from = seen + 2 * (size_t)y * stride;
+        uint8_t *restrict to = halves + (size_t)(y + 1) * (columns + 2) + 1;
+        for (size_t x = 0; x < stride; x++)
+            column[x] = from[x] | from[x + stride] | from[x + 2 * stride] | from[x + 3 * stride];
+        for (int x = 0; x < columns; x++)
+            to[x] = (column[2 * x] | column[2 * x + 1] | column[2 * x + 2] | column[2 * x + 3]) == 3;
+    }
+    for (int y = 0; ok && y < rows; y++) {
+        const uint8_t *restrict from = halves + (size_t)y * (columns + 2);
+        uint8_t *restrict to = out + (size_t)y * columns;
+        size_t next = columns + 2;
+        for (int x = 0; x < columns; x++) {
+            uint8_t any = 0;
+            for (int i = 0; i < 3; i++)
+                any |= from[x + i] | from[x + i + next] | from[x + i + 2 * next];
+            to[x] = any ? 255 : 0;
+        }
+    }
+    free(seen);
+    free(halves);
+    free(column);
     return ok;
 }
