@@ -31,7 +31,7 @@ from train.data.dataset import MattingSamples
 from train.loop import to_float
 from train.networks import build_network
 from train.networks.shm import SHM
-from train.recipes.shm import EndToEndPhase, cut_windows
+from train.recipes.shm_end_to_end import EndToEndPhase, cut_windows
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _PHASE = "end_to_end"

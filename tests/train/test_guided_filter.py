@@ -8,7 +8,7 @@ import torch
 from realtime_matting.matting.refine import at_picture_size, fast_guided_filter
 from train.config import PhaseConfig
 from train.guided_filter import guided_filter
-from train.recipes.shm import matting_losses
+from train.recipes.shm_common import matting_losses
 
 
 def scene(side: int = 96) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,8 @@ from train.losses import prediction_loss, trimap_loss
 from train.meter import Batch, Losses
 from train.networks.shm import SHM, probabilities_at, shm_mobile
 from train.networks.u2net import U2NetP
-from train.recipes.shm import EndToEndPhase, cut_windows, train_shm
+from train.recipes.shm import train_shm
+from train.recipes.shm_end_to_end import EndToEndPhase, cut_windows
 from train.recipes.u2net import PHASE_OF_STAGE, deep_supervision, train_u2net
 from train.steps import StepSampler
 

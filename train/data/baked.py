@@ -175,7 +175,7 @@ def _window(samples: MattingSamples, batch: dict[str, Any], at: int, number: int
 
 
 def _cut(batch: dict[str, Any], windows: Tensor, side: int) -> NDArray[np.uint8]:
-    from train.recipes.shm import cut_windows
+    from train.recipes.shm_end_to_end import cut_windows
 
     layers = torch.cat([cut_windows(batch[name], windows, side) for name in LAYERS], dim=1)
     return (layers * 255).round().clamp(0, 255).to(torch.uint8).numpy()
