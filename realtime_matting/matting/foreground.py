@@ -14,11 +14,10 @@ from B, as it does from F, instead of B_b.
 
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime_matting.native import fuse_colours, near_colours
+from realtime_matting.native import fuse_colours, near_colours, soft_area
 from realtime_matting.resampling import reduced, shrunk
 from realtime_matting.tiles import Rectangle
 
@@ -54,14 +53,13 @@ def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None, short_si
     full = image.shape[:2]
     if alpha.shape != full:
         raise ValueError(f"the alpha {alpha.shape} must be of the picture's size {full}")
-    soft = ((alpha > 0) & (alpha < 1)).view(np.uint8)
-    x, y, across, down = cv2.boundingRect(soft)
-    if not across:
+    soft = soft_area(alpha)
+    if soft.top == soft.bottom:
         return image.copy()
     reduction = 2 ** max(0, round(math.log2((short_side or min(full)) / _SHORT_SIDE)))
     small = _divided(full, reduction)
     # Colours go on for two pixels, and interpolation looks one further.
-    area = Rectangle(y, y + down, x, x + across).grown(2, 2, full)
+    area = soft.grown(2, 2, full)
     here = _even(area.scaled(full, small).grown(_REACH + 1, _REACH + 1, small), small).slices()
     reducible = image if halved is None or halved.shape[0] < small[0] else halved
     near = np.zeros((2, 3, *small), np.float32)
@@ -72,7 +70,7 @@ def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None, short_si
         narrow=_NARROW // 2,
         faint=_FAINT,
     )
-    return fuse_colours(image, alpha, near)
+    return fuse_colours(image, alpha, near, soft)
 
 
 def _even(area: Rectangle, shape: tuple[int, int]) -> Rectangle:

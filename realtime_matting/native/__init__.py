@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime_matting.errors import MattingError
+from realtime_matting.tiles import Rectangle
 
 Alpha = NDArray[np.float32]
 Floats = NDArray[np.float32]
@@ -27,7 +28,8 @@ _ARGUMENTS: dict[str, tuple[type[ctypes.c_void_p] | type[ctypes.c_int] | type[ct
     "filter_soft": (_PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE),
     "unknown_halves": (_PLANE, _PLANE, _SIZE, _SIZE),
     "near_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE, _NUMBER),
-    "fuse_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE),
+    "soft_area": (_PLANE, _PLANE, _SIZE, _SIZE),
+    "fuse_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE, _SIZE, _SIZE),
     "normalised": (_PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _SIZE, _PLANE, _PLANE, _SIZE),
     "padded": (_PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE),
     "shares": (_PLANE, _PLANE, _PLANE, _SIZE),
@@ -140,21 +142,32 @@ def near_colours(picture: Rgb, alpha: Alpha, *, wide: int, narrow: int, faint: f
     return out
 
 
-def fuse_colours(picture: Rgb, alpha: Alpha, near: Floats) -> Rgb:
+def soft_area(alpha: Alpha) -> Rectangle:
+    """The least area that holds all pixels of alpha, float32 (H, W), between 0 and 1; an empty one without any."""
+    alpha = _floats(alpha)
+    _require(alpha.ndim == 2)
+    area = np.empty(4, np.int32)
+    _call("soft_area", area, alpha, *alpha.shape)
+    return Rectangle(*area.tolist())
+
+
+def fuse_colours(picture: Rgb, alpha: Alpha, near: Floats, area: Rectangle) -> Rgb:
     """F = αI + (1 − α)(F_b + α(F_b − B_b)) where 0 < α < 1 and within two pixels of that; else the picture.
 
     Args:
         picture: uint8 (H, W, 3).
         alpha: float32 (H, W) in [0, 1].
         near: float32 (2, 3, h, w), h ≤ H, w ≤ W: F_b and B_b in [0, 255], enlarged by linear interpolation.
+        area: in which all soft pixels lie, see `soft_area`.
 
     Returns:
         uint8 (H, W, 3), new, rounded to the nearest.
     """
     picture, alpha, near = _bytes(picture), _floats(alpha), _floats(near)
     _require(picture.shape == (*alpha.shape, 3) and near.ndim == 4 and near.shape[:2] == (2, 3))
+    _require(0 <= area.top <= area.bottom <= alpha.shape[0] and 0 <= area.left <= area.right <= alpha.shape[1])
     out = np.empty_like(picture)
-    _call("fuse_colours", out, picture, alpha, *alpha.shape, near, *near.shape[2:])
+    _call("fuse_colours", out, picture, alpha, *alpha.shape, near, *near.shape[2:], *area)
     return out
 
 
@@ -231,7 +244,7 @@ def _require(holds: bool) -> None:
         raise ValueError("an array of another size or type than is described")
 
 
-def _call(name: str, *arguments: Rgb | Floats | int | float) -> None:
+def _call(name: str, *arguments: Rgb | Floats | NDArray[np.int32] | int | float) -> None:
     values = [each.ctypes.data if isinstance(each, np.ndarray) else each for each in arguments]
     if not _kernel(name)(*values):
         raise MemoryError(name)

@@ -186,25 +186,57 @@ static void fuse_block(uint8_t *restrict made, const uint8_t *restrict rgb, cons
     memcpy(made, seen, 3 * n);
 }
 
+/* The first and the last row and column of soft pixels, the last ones not included; all 0 where there are none. */
+EXPORTED int KERNEL(soft_area)(int *restrict area, const float *restrict alpha, int height, int width)
+{
+    int top = height, bottom = 0, left = width, right = 0;
+    for (int y = 0; y < height; y++)
+        for (int from = 0; from < width; from += BLOCK) {
+            const float *restrict shares = alpha + (size_t)y * width + from;
+            int n = block_size(from, width);
+            if (!any_soft(shares, n))
+                continue;
+            top = least(top, y);
+            bottom = y + 1;
+            if (from >= left && from + n <= right)
+                continue;
+            for (int i = 0; i < n; i++)
+                if ((shares[i] > 0) & (shares[i] < 1)) {
+                    left = least(left, from + i);
+                    right = from + i + 1 > right ? from + i + 1 : right;
+                }
+        }
+    area[0] = bottom ? top : 0;
+    area[1] = bottom;
+    area[2] = bottom ? left : 0;
+    area[3] = right;
+    return 1;
+}
+
 #define NEAR 2
 #define LINES (2 * NEAR + 1)
 
 /* out = the picture, but F = αI + (1 − α)(F_b + α(F_b − B_b)) where alpha is soft or so within NEAR pixels; near: F_b and
-   B_b, (2 · 3, small height, small width). 0: no memory. */
+   B_b, (2 · 3, small height, small width); top to right: in which area all soft pixels lie. 0: no memory. */
 EXPORTED int KERNEL(fuse_colours)(uint8_t *out, const uint8_t *picture, const float *alpha, int height, int width,
-                                  const float *near, int small_height, int small_width)
+                                  const float *near, int small_height, int small_width, int top, int bottom, int left,
+                                  int right)
 {
     Enlarged e = {0};
     int blocks = (width + BLOCK - 1) / BLOCK;
+    int first = left / BLOCK > 0 ? left / BLOCK - 1 : 0, beyond = least(blocks, (right + BLOCK - 1) / BLOCK + 1);
     /* Of a row: which pixels are soft, with room for more on either side. Of LINES rows: which have such a one within
        NEAR columns, and whether a block has any, or its neighbours have. */
     size_t stride = (size_t)blocks * BLOCK;
     uint8_t *soft = calloc(1, stride + 2 * NEAR), *close = calloc(LINES, stride);
     uint8_t *some = calloc(1, (size_t)blocks + 2), *any = calloc(LINES, blocks);
     int ok = soft && close && some && any && open_enlarged(&e, near, 6, small_height, small_width, height, width);
-    for (int y = -NEAR; ok && y < height; y++) {
-        int next = y + NEAR, slot = next % LINES;
-        for (int block = 0; block < blocks; block++) {
+    memcpy(out, picture, 3 * (size_t)height * width);
+    for (int y = top - 2 * NEAR; ok && y < least(height, bottom + NEAR); y++) {
+        int next = y + NEAR, slot = (next + LINES) % LINES;
+        if (next < 0)
+            continue;
+        for (int block = first; block < beyond; block++) {
             int from = block * BLOCK, n = block_size(from, width);
             const float *restrict shares = alpha + (size_t)least(next, height - 1) * width + from;
             uint8_t *restrict to = soft + NEAR + from;
@@ -215,7 +247,7 @@ EXPORTED int KERNEL(fuse_colours)(uint8_t *out, const uint8_t *picture, const fl
             else
                 memset(to, 0, BLOCK);
         }
-        for (int block = 0; block < blocks; block++) {
+        for (int block = first; block < beyond; block++) {
             any[slot * blocks + block] = some[block] | some[block + 1] | some[block + 2];
             if (!any[slot * blocks + block])
                 continue;
@@ -231,8 +263,7 @@ EXPORTED int KERNEL(fuse_colours)(uint8_t *out, const uint8_t *picture, const fl
         const uint8_t *rgb = picture + (size_t)y * width * 3;
         uint8_t *made = out + (size_t)y * width * 3;
         Between b = {0};
-        memcpy(made, rgb, 3 * (size_t)width);
-        for (int block = 0; block < blocks; block++) {
+        for (int block = first; block < beyond; block++) {
             int from = block * BLOCK, found = 0;
             uint8_t wanted[BLOCK] = {0};
             for (int line = 0; line < LINES; line++)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from realtime_matting import native
 from realtime_matting.errors import MattingError
+from realtime_matting.tiles import Rectangle
 
 sides = st.integers(1, 70)
 shapes = st.tuples(sides, sides)
@@ -132,6 +133,15 @@ def test_coefficients_solve_every_window_that_is_asked_for(
 
 
 @seeded
+@given(shape=shapes, kept=st.sampled_from([1, 0.1, 0.002, 0]), seed=st.integers(0, 999))
+def test_the_soft_area_is_the_least_that_holds_all_soft_pixels(shape: tuple[int, int], kept: float, seed: int) -> None:
+    rng, alpha = drawn(shape, seed)
+    alpha = np.where(rng.random(shape) < kept, alpha, np.round(alpha)).astype(np.float32)
+    x, y, width, height = cv2.boundingRect(((alpha > 0) & (alpha < 1)).astype(np.uint8))
+    assert native.soft_area(alpha) == (y, y + height, x, x + width)
+
+
+@seeded
 @given(height=st.integers(1, 30), width=st.integers(1, 35), seed=st.integers(0, 999))
 def test_colours_near_a_pixel_are_weighted_means_in_two_passes(height: int, width: int, seed: int) -> None:
     shape, faint = (2 * height, 2 * width), 1e-4
@@ -163,11 +173,17 @@ def test_colours_near_a_pixel_are_weighted_means_in_two_passes(height: int, widt
 
 
 @seeded
-@given(shape=shapes, small=st.tuples(st.floats(0.05, 1), st.floats(0.05, 1)), seed=st.integers(0, 999))
+@given(
+    shape=shapes,
+    small=st.tuples(st.floats(0.05, 1), st.floats(0.05, 1)),
+    kept=st.sampled_from([1, 0.01, 0.001, 0]),
+    seed=st.integers(0, 999),
+)
 def test_colours_are_fused_in_soft_pixels_and_two_pixels_around(
-    shape: tuple[int, int], small: tuple[float, float], seed: int
+    shape: tuple[int, int], small: tuple[float, float], kept: float, seed: int
 ) -> None:
     rng, alpha = drawn(shape, seed)
+    alpha = np.where(rng.random(shape) < kept, alpha, np.round(alpha)).astype(np.float32)
     size = [max(1, round(side * share)) for side, share in zip(shape, small, strict=True)]
     picture = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
     near = rng.uniform(0, 255, (2, 3, *size)).astype(np.float32)
@@ -176,7 +192,7 @@ def test_colours_are_fused_in_soft_pixels_and_two_pixels_around(
     estimate = share * picture + (1 - share) * (front + share * (front - back))
     soft = ((alpha > 0) & (alpha < 1)).astype(np.uint8)
     wanted = cv2.dilate(soft, np.ones((5, 5), np.uint8)).reshape(shape) > 0
-    fused = native.fuse_colours(picture, alpha, near)
+    fused = native.fuse_colours(picture, alpha, near, native.soft_area(alpha))
     np.testing.assert_array_equal(fused[~wanted], picture[~wanted])
     assert (np.abs(fused - np.clip(estimate, 0, 255))[wanted] <= 0.51).all()
 
@@ -249,8 +265,10 @@ Call = Callable[[], object]
         lambda: native.filter_soft(_zeros(2, 3), _rgb(4, 5), _zeros(3, 2, 2), _zeros(2, 2), _zeros(2, 4)),
         lambda: native.filter_soft(_zeros(2, 3), _rgb(4, 5), _zeros(2, 2, 2), _zeros(2, 3), _zeros(2, 4)),
         lambda: native.unknown_halves(_zeros(3, 4, 5)),
-        lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 6), _zeros(2, 3, 2, 2)),
-        lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 5), _zeros(3, 2, 2)),
+        lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 6), _zeros(2, 3, 2, 2), Rectangle(0, 4, 0, 5)),
+        lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 5), _zeros(3, 2, 2), Rectangle(0, 4, 0, 5)),
+        lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 5), _zeros(2, 3, 2, 2), Rectangle(0, 4, 0, 6)),
+        lambda: native.soft_area(_zeros(3, 4, 5)),
         lambda: native.coefficients(_rgb(4, 5), _zeros(4, 5), _rgb(4, 5)[..., 0], _zeros(2, 4), **WINDOWS),
         lambda: native.coefficients(_planes(4, 6), _zeros(4, 5), _rgb(4, 5)[..., 0], _zeros(2, 4), **WINDOWS),
         lambda: native.coefficients(_planes(4, 5), _zeros(4, 5), _rgb(4, 6)[..., 0], _zeros(2, 4), **WINDOWS),
