@@ -4,7 +4,7 @@ import typer
 
 from train.cli import run
 from train.data import lists
-from train.data.baked import bake
+from train.data.bake import bake
 from train.data.check import check
 from train.data.composition import composite
 from train.data.portraits import portraits

@@ -7,17 +7,16 @@ import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-import typer
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from realtime_matting.errors import InputError, OutputError
+from realtime_matting.errors import InputError
 from train.data.augment import chance
 from train.data.compose import soft_window
 from train.data.config import DataConfig
@@ -80,55 +79,21 @@ class BakedCrops(MattingSamples):
         return {**sample, "has_alpha": torch.tensor(True), "index": torch.tensor(index), "name": f"crop {at}"}
 
 
-def bake(
-    config: Annotated[Path, typer.Argument(help="training configuration (YAML) with a phase end_to_end and its crops")],
-    t_net: Annotated[Path, typer.Option(help="checkpoint folder of the T-Net")],
-    out: Annotated[Path, typer.Option(help="folder for the crops")],
-    count: Annotated[int, typer.Option(min=1, help="pictures to make, a twentieth as many to validate on")] = 3000,
-    each: Annotated[int, typer.Option(min=1, help="crops of a picture")] = 2,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="override, e.g. data.motion_share=0")] = None,
+def write_crops(
+    file: Path, samples: MattingSamples, network: Any, *, each: int, sides: tuple[int, ...], workers: int
 ) -> None:
-    """Make crops with a T-Net's trimaps once, for phases with `baked` and `freeze_t_net`; 1 MB each at 288 pixels.
+    """Fill a file of `BakedCrops`: ``each`` crops of every sample, with the trimaps of a network of class `SHM`.
 
-    The T-Net sees pictures at the phase's trimap_sides in turn, one for each batch.
+    Args:
+        sides: at which its T-Net sees the batches in turn; none: at its own.
+        workers: processes that make samples.
+
+    Raises:
+        OSError: no space, no permission.
     """
-    from train.checkpoints import load_weights
-    from train.config import load_config
-    from train.networks import build_network
-    from train.networks.shm import SHM
-
-    settings = load_config(config, set_, recipe="shm")
-    phase = settings.phase("end_to_end")
-    if not phase.crops:
-        raise InputError(
-            f"{config}: phases.end_to_end has no crops; name the sides of the windows to cut, crops: [288]"
-        )
-    network = build_network(settings.network, settings.network_options)
-    assert isinstance(network, SHM)
-    load_weights(network.t_net, t_net, "t_net.")
-    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    about = {"crop": phase.crop, "each": each, "count": count, "seed": settings.seed, "t_net": str(t_net)}
-    splits: list[tuple[Split, str, int]] = [("train" if settings.holdout else "all", TRAIN, count)]
-    if settings.holdout:
-        splits.append(("held_out", HELD_OUT, max(1, count // 20)))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / ABOUT).unlink(missing_ok=True)
-        for shift, (split, name, number) in enumerate(splits):
-            samples = MattingSamples(
-                settings.data, settings.sample_spec("end_to_end"), seed=settings.seed + 1000 * shift,
-                batch_size=phase.batch_size, length=number, split=split, holdout=settings.holdout,
-            )  # fmt: skip
-            _write(samples, network, out / name, each, phase.trimap_sides, settings.workers)
-        (out / ABOUT).write_text(json.dumps(about, indent=1))
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror}); check space and permissions") from error
-    typer.echo(f"{out}: {count * each} crops of {phase.crop} pixels a side")
-
-
-def _write(samples: MattingSamples, network: Any, file: Path, each: int, sides: tuple[int, ...], workers: int) -> None:
     from train.loop import quiet_worker, to_float
 
+    network.eval().to(memory_format=torch.channels_last)
     side = samples.spec.crop
     shape = (len(samples) * each, sum(LAYERS.values()), side, side)
     crops = open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)

@@ -1,5 +1,7 @@
 """Crops with a T-Net's trimaps, made once, and the M-Net that is trained on them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from realtime_matting.errors import InputError, OutputError
 from train.config import PhaseConfig, TrainConfig, load_config
-from train.data.baked import LAYERS, BakedCrops, bake
+from train.data.bake import bake
+from train.data.baked import LAYERS, BakedCrops
 from train.networks.shm import SHM, probabilities_at, shm_mobile
 from train.recipes.shm import train_shm
 
@@ -147,3 +150,8 @@ def test_windows_are_asked_for_and_baked_crops_need_a_frozen_t_net(config_file: 
         PhaseConfig(steps=1, batch_size=1, learning_rate=1e-3, baked=Path("crops"))
     with pytest.raises(ValidationError, match="leave out hard"):
         PhaseConfig(steps=1, batch_size=1, learning_rate=1e-3, baked=Path("crops"), freeze_t_net=True, hard=0.3)
+
+
+def test_the_other_data_tools_do_not_wait_for_pytorch() -> None:
+    code = "import sys; import train.data.__main__; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[3]).returncode == 0
