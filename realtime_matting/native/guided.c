@@ -252,7 +252,9 @@ EXPORTED int KERNEL(unknown_halves)(uint8_t *restrict out, const float *restrict
 {
     int rows = (height + 1) / 2, columns = (width + 1) / 2;
     size_t stride = 2 * (size_t)columns + 2; /* a pixel more on either side */
-    /* Of a row: what is above 0 (1) and below 1 (2); of three, two by two, what is in them and their neighbours. */
+    /* seen: of each pixel, whether it is above 0 (bit 0) and below 1 (bit 1), with a row of nothing above and below;
+       column: the same of two rows and their neighbours together; halves: which halves are unknown, before the one pixel
+       further, and a border of none. */
     uint8_t *seen = calloc(2 * (size_t)rows + 2, stride), *halves = calloc((size_t)rows + 2, (size_t)columns + 2);
     uint8_t *column = malloc(stride);
     int ok = seen && halves && column;
@@ -263,7 +265,7 @@ EXPORTED int KERNEL(unknown_halves)(uint8_t *restrict out, const float *restrict
             to[x] = (uint8_t)((row[x] > 0) | (row[x] < 1) << 1);
     }
     for (int y = 0; ok && y < rows; y++) {
-        /* Two rows and those around them, since a neighbour of either counts. */
+        /* Where both bits are set, something is soft or 0 meets 1. */
         const uint8_t *restrict from = seen + 2 * (size_t)y * stride;
         uint8_t *restrict to = halves + (size_t)(y + 1) * (columns + 2) + 1;
         for (size_t x = 0; x < stride; x++)

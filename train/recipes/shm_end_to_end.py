@@ -45,6 +45,11 @@ class BakedPhase(Shared):
 
 
 def end_to_end_job(shm: SHM, phase: PhaseConfig) -> Job:
+    """Phase ``end_to_end``, ``score`` being MAD, behind the filters where the loss is.
+
+    Raises:
+        InputError: it is told what to start from.
+    """
     loss = phase.loss
     if phase.start != "random":
         raise InputError("phase end_to_end starts from the other two phases; remove its start")

@@ -37,6 +37,11 @@ def one_hot(classes: Tensor) -> Tensor:
 
 
 def matting_job(shm: SHM, phase: PhaseConfig) -> Job:
+    """Phase ``m_net``, ``score`` being MAD; with ``validate_on`` it is measured on alphamatting.com's pictures too.
+
+    Raises:
+        InputError: it cannot start so, or there are no such pictures.
+    """
     network = MattingPhase(shm)
     pretrained: list[nn.Parameter] = []
     if phase.start == "vgg16":

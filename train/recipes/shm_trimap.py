@@ -30,6 +30,11 @@ class TrimapPhase(nn.Module):
 
 
 def trimap_job(shm: SHM, phase: PhaseConfig) -> Job:
+    """Phase ``t_net``, ``score`` being the cross entropy.
+
+    Raises:
+        InputError: it cannot start so.
+    """
     loss = phase.loss
     network = TrimapPhase(shm)
     pretrained: list[nn.Parameter] = []
