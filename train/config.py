@@ -36,6 +36,16 @@ class LossConfig(Strict):
     side_l1: Annotated[float, Field(ge=0)] = 1.0
 
 
+class TeacherConfig(Strict):
+    """Whose T-Net a T-Net learns from: the folder of a checkpoint, and the long sides at which it sees the pictures.
+
+    No ``sides``: its own.
+    """
+
+    checkpoint: Path
+    sides: tuple[Annotated[int, Field(ge=64)], ...] = ()
+
+
 class PhaseConfig(Strict):
     """One phase's schedule, samples and start. Sizes in pixels, rates per optimiser step.
 
@@ -49,7 +59,8 @@ class PhaseConfig(Strict):
     ranges in pixels for trimaps of crops, drawn independently.
     ``hard``: share of samples whose people are those with the highest loss of late. ``easy_to_hard``: share of the
     steps over which real backgrounds are faded in over solid colours (0: real ones at once).
-    ``trimap_sides``: end to end, the T-Net sees pictures of these long sides in turn, one a step; none means its own.
+    ``trimap_sides``: end to end or with a teacher, the T-Net sees pictures shrunk to these long sides in turn, one a
+    step; none means its own. ``teacher``: of the T-Net alone, what it learns in place of the true trimaps.
     ``validate_on``: folder in alphamatting.com's layout to measure on as well. ``freeze_t_net``: end to end with the
     T-Net as it is. ``baked``: then, a folder of crops with its trimaps, made once by ``python -m train.data bake``.
     ``start``: "imagenet" (EfficientNet-Lite0, a package), "resnet50" or "vgg16" (``start_file``), "checkpoint"
@@ -83,6 +94,7 @@ class PhaseConfig(Strict):
     dilation: Range = (1, 14)
     hard: float = Field(0.0, ge=0, le=1)
     easy_to_hard: float = Field(0.0, ge=0, le=1)
+    teacher: TeacherConfig | None = None
     freeze_t_net: bool = False
     baked: Path | None = None
     validate_on: Path | None = None

@@ -98,6 +98,19 @@ def trimap_loss(logits: Tensor, classes: Tensor, unknown_weight: float = 1.0) ->
     return trimap_losses(logits, classes, unknown_weight).mean()
 
 
+def soft_trimap_losses(logits: Tensor, target: Tensor, unknown_weight: float = 1.0) -> Tensor:
+    """Divergence Σ p·(log p − log q) of trimap logits' q from class probabilities p (N, 3, H, W) of each sample: (N,).
+
+    Never negative, 0 where both are the same; probabilities are averaged to the logits' size. A pixel counts by what
+    the target's classes count, the unknown one ``unknown_weight`` times.
+    """
+    if logits.shape[-2:] != target.shape[-2:]:
+        target = F.interpolate(target, size=logits.shape[-2:], mode="bilinear", align_corners=False, antialias=True)
+    counts = (target * target.new_tensor([1.0, unknown_weight, 1.0])[:, None, None]).sum(dim=1)
+    each = F.kl_div(torch.log_softmax(logits.float(), dim=1), target, reduction="none").sum(dim=1)
+    return (counts * each).sum(dim=(1, 2)) / counts.sum(dim=(1, 2))
+
+
 def _blur(x: Tensor) -> Tensor:
     kernel = x.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     x = F.conv2d(F.pad(x, (2, 2, 0, 0), mode="replicate"), kernel[None, None, None])

@@ -40,6 +40,22 @@ def probabilities_at(logits: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(probabilities, size=tuple(size), mode="bilinear", align_corners=False)
 
 
+def shrunk_logits(t_net: nn.Module, rgb: Tensor, long_side: int) -> Tensor:
+    """What a T-Net makes of pictures (N, 3, H, W) in [0, 1], shrunk so that their longer side is at most ``long_side``.
+
+    Logits (N, 3, h, w) of the shrunk size.
+    """
+    height, width = rgb.shape[-2:]
+    scale = long_side / max(height, width)
+    if scale < 1:
+        size = (round(height * scale), round(width * scale))
+        # The antialiased filter has no bfloat16 kernel on a CPU.
+        with torch.autocast(rgb.device.type, enabled=False):
+            rgb = F.interpolate(rgb.float(), size=size, mode="bilinear", align_corners=False, antialias=True)
+    logits: Tensor = t_net(normalize(rgb, t_net.mean, t_net.std))  # type: ignore[arg-type]
+    return logits
+
+
 class SHM(nn.Module):
     """RGB (N, 3, H, W) in [0, 1] → :class:`Prediction`.
 
@@ -57,15 +73,7 @@ class SHM(nn.Module):
 
     def trimap_logits(self, rgb: Tensor, long_side: int | None = None) -> Tensor:
         """T-Net alone, at its own size, or at another ``long_side``."""
-        height, width = rgb.shape[-2:]
-        scale = (long_side or self.trimap_long_side) / max(height, width)
-        if scale < 1:
-            size = (round(height * scale), round(width * scale))
-            # The antialiased filter has no bfloat16 kernel on a CPU.
-            with torch.autocast(rgb.device.type, enabled=False):
-                rgb = F.interpolate(rgb.float(), size=size, mode="bilinear", align_corners=False, antialias=True)
-        logits: Tensor = self.t_net(normalize(rgb, self.t_net.mean, self.t_net.std))  # type: ignore[arg-type]
-        return logits
+        return shrunk_logits(self.t_net, rgb, long_side or self.trimap_long_side)
 
     def matte(self, rgb: Tensor, trimap: Tensor) -> Tensor:
         """M-Net and fusion for a given trimap (probabilities, (N, 3, H, W))."""

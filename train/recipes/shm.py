@@ -19,6 +19,7 @@ from train.config import TrainConfig
 from train.loop import train_phase
 from train.networks import build_network
 from train.networks.shm import SHM
+from train.recipes.shm_distillation import distillation_job
 from train.recipes.shm_end_to_end import end_to_end_job
 from train.recipes.shm_matting import matting_job
 from train.recipes.shm_trimap import trimap_job
@@ -58,7 +59,9 @@ def train_shm(
             if not start.is_dir():
                 raise InputError(f"{start} is missing: train phase {name} before end_to_end, or name a checkpoint")
             load_weights(part, start, f"{name}.")
-    job = jobs[phase_name](shm, phase)
+    if phase.teacher and phase_name != "t_net":
+        raise InputError(f"phase {phase_name}: only a T-Net alone learns from a teacher; move it to phase t_net")
+    job = distillation_job(shm, phase, phase.teacher) if phase.teacher else jobs[phase_name](shm, phase)
     if job.check is None and phase.validate_on:
         raise InputError(f"phase {phase_name}: validate_on needs a network that takes a trimap; that is phase m_net")
     return train_phase(config, job, out / phase_name, resume=resume, steps=steps, device=device)

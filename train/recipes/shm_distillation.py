@@ -1,0 +1,102 @@
+"""The T-Net taught by a better view of the same picture: larger, and mirrored as often as not.
+
+What a T-Net makes of a picture and of its mirror image differs where it is unsure, and so does what it makes of the
+picture at another size. The mean of such views is the better trimap, but costs as many times as much. A student learns
+to give it from one view (Hinton et al. 2015, arXiv 1503.02531): the teacher may be any T-Net, also the student's own
+weights as they were, and no labels are needed.
+
+The gradient of cross entropy is linear in the target, so one view of the teacher, another one for each sample, leads
+where the mean of all its views would. Batch norms keep their statistics: the student begins as a network that works.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from realtime_matting.errors import InputError
+from train.checkpoints import load_network, load_weights
+from train.config import PhaseConfig, TeacherConfig
+from train.loop import Job
+from train.losses import soft_trimap_losses
+from train.meter import Batch, Losses
+from train.networks.shm import SHM, probabilities_at, shrunk_logits
+from train.recipes.shm_common import grey_trimap, learning_groups, trimap_figures
+
+
+class StudentPhase(nn.Module):
+    """T-Net on pictures (N, 3, H, W) in [0, 1] that it shrinks to one of its sizes; gives its logits there."""
+
+    def __init__(self, shm: SHM) -> None:
+        super().__init__()
+        self.t_net = shm.t_net
+
+    def forward(self, image: Tensor, long_side: int) -> Tensor:
+        return shrunk_logits(self.t_net, image, long_side)
+
+
+class Teacher:
+    """The T-Net of a checkpoint, and its views of a picture."""
+
+    def __init__(self, config: TeacherConfig) -> None:
+        network, _ = load_network(config.checkpoint)
+        if not isinstance(network, SHM):
+            raise InputError(f"{config.checkpoint}: has no T-Net to learn from; name a checkpoint of shm or shm-mobile")
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.sides = config.sides or (network.trimap_long_side,)
+
+    @torch.no_grad()
+    def probabilities(self, image: Tensor, side: int, mirrored: Tensor) -> Tensor:
+        """Class probabilities (N, 3, H, W) of pictures (N, 3, H, W), some of them seen in a mirror: bool (N,)."""
+        self.network.to(image.device)
+        seen = torch.where(mirrored[:, None, None, None], image.flip(-1), image)
+        logits = self.network.trimap_logits(seen, side)
+        given = probabilities_at(logits, image.shape[-2:])
+        return torch.where(mirrored[:, None, None, None], given.flip(-1), given)
+
+    def mean(self, image: Tensor) -> Tensor:
+        """Mean over all views."""
+        sides = [torch.full((len(image),), which, device=image.device) for which in (False, True)]
+        views = [self.probabilities(image, side, mirrored) for side in self.sides for mirrored in sides]
+        return torch.stack(views).mean(dim=0)
+
+
+def distillation_job(shm: SHM, phase: PhaseConfig, config: TeacherConfig) -> Job:
+    """Phase ``t_net`` with a teacher, ``score`` being the divergence from the mean of the teacher's views.
+
+    Raises:
+        InputError: it does not start from a checkpoint, or the teacher has no T-Net.
+    """
+    if phase.start != "checkpoint":
+        raise InputError(
+            "phase t_net with a teacher goes on from trained weights; set start: checkpoint and start_file"
+        )
+    load_weights(shm.t_net, phase.start_file, "t_net.")  # type: ignore[arg-type]
+    network, teacher, weight = StudentPhase(shm), Teacher(config), phase.loss.unknown_weight
+    sides = phase.trimap_sides or (shm.trimap_long_side,)
+
+    def step_loss(model: nn.Module, batch: Batch) -> Losses:
+        # By their numbers, so that a run that is resumed goes on alike.
+        step = int(batch["index"][0]) // phase.batch_size
+        target = teacher.probabilities(
+            batch["image"], teacher.sides[step % len(teacher.sides)], batch["index"] % 2 == 1
+        )
+        each = soft_trimap_losses(model(batch["image"], sides[step % len(sides)]), target, weight)
+        return {"total": each.mean(), "per_sample": each}
+
+    def validate(model: nn.Module, batch: Batch) -> dict[str, float]:
+        logits = model(batch["image"], sides[0]).float()
+        divergence = soft_trimap_losses(logits, teacher.mean(batch["image"]), weight).mean().item()
+        return {"score": divergence, "divergence": divergence, **trimap_figures(logits, batch["trimap"], weight)}
+
+    def pictures(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        return {
+            "input": batch["image"],
+            "trimap": grey_trimap(model(batch["image"], sides[0]).argmax(dim=1)),
+            "teacher's trimap": grey_trimap(teacher.mean(batch["image"]).argmax(dim=1)),
+            "truth": batch["alpha"],
+        }
+
+    norms = tuple(module for module in shm.t_net.modules() if isinstance(module, nn.BatchNorm2d))
+    encoder = getattr(shm.t_net, "encoder", None)
+    pretrained = [] if encoder is None else list(encoder.parameters())
+    groups = learning_groups(network, pretrained, phase)
+    return Job("t_net", network, groups, step_loss, validate, pictures, frozen=norms)
