@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 
 from realtime_matting.allocator import keep_freed_memory
 from realtime_matting.compositing.backgrounds import open_background
-from realtime_matting.compositing.blend import composite
 from realtime_matting.frames import Frame
-from realtime_matting.matting.foreground import blur_fusion
+from realtime_matting.matting.foreground import blur_fusion, fusion_of
 from realtime_matting.matting.matter import Matter
 from realtime_matting.matting.refine import at_picture_size
 from realtime_matting.metrics import edge_mad
@@ -96,14 +95,14 @@ def scene(width: int, height: int) -> Scene:
 def stages(seen: Scene) -> dict[str, Callable[[], object]]:
     """What is measured, by name."""
     frame, alpha, small = seen.frame, seen.alpha, seen.small
-    blur, foreground = open_background("blur"), blur_fusion(frame, alpha)
+    blur, fusion = open_background("blur"), fusion_of(frame, alpha)
     room, out = blur.at(0, frame, alpha), np.empty_like(frame)
     return {
         f"reduction to {SMALL[0]}x{SMALL[1]}": lambda: shrunk(frame, SMALL[1], SMALL[0]),
         f"guided filters from {SMALL[0]}x{SMALL[1]}": lambda: at_picture_size(small, frame),
-        "foreground colours": lambda: blur_fusion(frame, alpha),
+        "near colours": lambda: fusion_of(frame, alpha),
         "blur background": lambda: blur.at(0, frame, alpha),
-        "composite": lambda: composite(foreground, alpha, room, out=out),
+        "colours and composite": lambda: fusion.over(room, out),
     }
 
 
@@ -147,15 +146,15 @@ def measure(video: str) -> None:
             times = [time.thread_time()]
             alpha = at_picture_size(small, rgb, small=reduced)
             times.append(time.thread_time())
-            foreground = blur_fusion(rgb, alpha, halved=reduced)
+            fusion = fusion_of(rgb, alpha, halved=reduced)
             times.append(time.thread_time())
-            composite(foreground, alpha, behind)
+            fusion.over(behind, np.empty_like(behind))
             times.append(time.thread_time())
             milliseconds_each[:] = 1e3 * np.diff(times)
     soft = 100 * np.mean([np.mean((small > 0) & (small < 1)) for _, small, _ in frames])
     print(f"{video}, {len(frames)} frames, {soft:.1f} % of the alpha soft, ms a frame, mean and worst:")
     least = spent.min(0)
-    for name, each in zip(("guided filters", "foreground colours", "composite"), least.T, strict=True):
+    for name, each in zip(("guided filters", "near colours", "colours and composite"), least.T, strict=True):
         print(f"  {name:30s} {each.mean():6.2f} {each.max():6.2f}")
     print(f"  {'all of it':30s} {least.sum(1).mean():6.2f} {least.sum(1).max():6.2f}")
 

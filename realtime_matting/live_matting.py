@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime_matting.backdrop import Backdrop
+from realtime_matting.compositing.blend import Layer
 from realtime_matting.compositing.cover import cover
 from realtime_matting.debug_view import debug_view
 from realtime_matting.frames import Frame
@@ -278,12 +279,12 @@ class Matting:
         with self._profile.stage("composite"):
             if drafted.is_first:
                 preset.look.reset()
-            alpha, foreground = matte.alpha, matte.foreground
             if self.framing:
-                crop = self._framing.follow(alpha, drafted.captured)
-                frame, foreground, alpha = (cropped(frame, crop), cropped(foreground, crop), cropped(alpha, crop))
-            behind = self._backdrop.at(drafted.captured, frame, alpha)
-            picture = preset.look.over(drafted.captured, frame, foreground, alpha, behind)
+                crop = self._framing.follow(matte.alpha, drafted.captured)
+                frame = cropped(frame, crop)
+                matte = Layer(cropped(matte.foreground, crop), cropped(matte.alpha, crop))
+            behind = self._backdrop.at(drafted.captured, frame, matte.alpha)
+            picture = preset.look.over(drafted.captured, frame, matte, behind)
             if picture is frame:
                 picture = frame.copy()
         return Composite(picture, drafted.captured, debug)

@@ -36,14 +36,13 @@ class Look:
         if self._match is not None:
             self._match.reset()
 
-    def over(self, time: float, frame: Rgb, foreground: Rgb, alpha: Alpha, behind: Rgb) -> Rgb:
+    def over(self, time: float, frame: Rgb, matte: MatteLike, behind: Rgb) -> Rgb:
         """The composite of one frame.
 
         Args:
             time: of the frame, in seconds; it goes on within a stream.
             frame: uint8 (H, W, 3).
-            foreground: uint8 (H, W, 3), the person's colours.
-            alpha: float32 (H, W) in [0, 1].
+            matte: of the frame.
             behind: uint8 (H, W, 3), what the person is put on.
 
         Returns:
@@ -52,15 +51,26 @@ class Look:
         if behind is frame:
             # Estimated colours over the frame they were estimated from would not quite be the frame again.
             return frame
-        return composite(self.foreground(time, foreground, alpha, behind), alpha, behind)
+        if self._is_plain:
+            return matte.over(behind)
+        return composite(self.foreground(time, matte.foreground, matte.alpha, behind), matte.alpha, behind)
+
+    @property
+    def _is_plain(self) -> bool:
+        return not self._light_wrap and self._match is None
 
     def foreground(self, time: float, foreground: Rgb, alpha: Alpha, behind: Rgb) -> Rgb:
-        """The person's colours before a background; arguments as of ``over``.
+        """The person's colours before a background.
+
+        Args:
+            time, behind: as of ``over``.
+            foreground: uint8 (H, W, 3), the person's colours.
+            alpha: float32 (H, W) in [0, 1].
 
         Returns:
             uint8 (H, W, 3): the array given, as it is, where both strengths are 0; else one that the next call changes.
         """
-        if not self._light_wrap and self._match is None:
+        if self._is_plain:
             return foreground
         if self._lit.shape != foreground.shape:
             self._lit = np.empty_like(foreground)
@@ -86,6 +96,6 @@ def composite_picture(background: Background, look: Look) -> PictureFunction:
 
     def picture(frame: Frame, matte: MatteLike) -> Rgb:
         behind = background.at(frame.time, frame.rgb, matte.alpha)
-        return look.over(frame.time, frame.rgb, matte.foreground, matte.alpha, behind)
+        return look.over(frame.time, frame.rgb, matte, behind)
 
     return picture

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from realtime_matting.channel import Channel
 from realtime_matting.compositing.backgrounds import Background
-from realtime_matting.compositing.blend import composite
 from realtime_matting.errors import InputError
 from realtime_matting.frames import Frame
 from realtime_matting.profiling import Profile
@@ -30,12 +29,16 @@ _QUEUE_DRAFTS = 2
 
 
 class MatteLike(Protocol):
-    """What the pipeline reads of a matte: ``alpha`` float32 (H, W) in [0, 1], ``foreground`` uint8 (H, W, 3)."""
+    """What the pipeline reads of a matte: ``alpha`` float32 (H, W) in [0, 1], ``foreground`` uint8 (H, W, 3).
+
+    And what it has a matte do: put its person ``over`` a background, uint8 (H, W, 3), which stays as it is.
+    """
 
     @property
     def alpha(self) -> NDArray[np.float32]: ...
     @property
     def foreground(self) -> NDArray[np.uint8]: ...
+    def over(self, background: NDArray[np.uint8], /) -> NDArray[np.uint8]: ...
 
 
 D = TypeVar("D")
@@ -105,7 +108,7 @@ def output_picture(kind: Kind, background: Background | None = None) -> PictureF
 
 def _over(behind: NDArray[np.uint8], frame: Frame, matte: MatteLike) -> NDArray[np.uint8]:
     # Estimated colours over the frame they were estimated from would not quite be the frame again.
-    return behind if behind is frame.rgb else composite(matte.foreground, matte.alpha, behind)
+    return behind if behind is frame.rgb else matte.over(behind)
 
 
 def _alpha_picture(frame: Frame, matte: MatteLike) -> NDArray[np.uint8]:

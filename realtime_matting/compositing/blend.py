@@ -1,5 +1,7 @@
 """A person over a background: C = αF + (1 − α)B (Porter & Duff 1984, the "over" operator, straight alpha)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,3 +36,15 @@ def composite(foreground: Rgb, alpha: NDArray[np.float32], background: Rgb, out:
         raise ValueError("the composite cannot be written over its foreground")
     over(foreground, alpha, background, out)
     return out
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A person who can be put over backgrounds: ``foreground`` uint8 (H, W, 3) and ``alpha`` float32 (H, W)."""
+
+    foreground: Rgb
+    alpha: NDArray[np.float32]
+
+    def over(self, background: Rgb) -> Rgb:
+        """The `composite`."""
+        return composite(self.foreground, self.alpha, background)

@@ -13,11 +13,12 @@ from B, as it does from F, instead of B_b.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from realtime_matting.native import fuse_colours, near_colours, soft_area
+from realtime_matting.native import fuse_colours, fused_over, near_colours, soft_area
 from realtime_matting.resampling import reduced, shrunk
 from realtime_matting.tiles import Rectangle
 
@@ -33,19 +34,46 @@ _REACH = 2 * (_WIDE // 2) + _NARROW + 2  # how far around a pixel of the small p
 _FAINT = 1e-4  # where a box holds less foreground than this, F_b tends to the mean of the picture
 
 
-def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None, short_side: int | None = None) -> Rgb:
-    """Foreground colours F of a picture, such that α·F + (1 − α)·B is the person before a background B.
+@dataclass(frozen=True, eq=False)
+class Fusion:
+    """What blur fusion found out about a picture; the colours are made of it when they are asked for.
+
+    Attributes:
+        image: uint8 (H, W, 3), the picture; it is to stay as it is.
+        alpha: float32 (H, W) in [0, 1].
+        near: float32 (2, 3, h, w) in [0, 255], the last F_b and B_b; None where no pixel is soft.
+        soft: in which all soft pixels lie.
+    """
+
+    image: Rgb
+    alpha: Alpha
+    near: Colours | None
+    soft: Rectangle
+
+    def colours(self) -> Rgb:
+        """F, as `blur_fusion` gives it."""
+        return self.image.copy() if self.near is None else fuse_colours(self.image, self.alpha, self.near, self.soft)
+
+    def over(self, background: Rgb, out: Rgb) -> None:
+        """Exactly what `composite` makes of the colours, without making a picture of them.
+
+        Args:
+            background: uint8 (H, W, 3).
+            out: uint8 (H, W, 3), a whole picture or a part of one; it may be the background.
+        """
+        # No means are looked at where nothing is soft.
+        near = np.zeros((2, 3, 1, 1), np.float32) if self.near is None else self.near
+        fused_over(self.image, self.alpha, near, background, out)
+
+
+def fusion_of(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None, short_side: int | None = None) -> Fusion:
+    """Blur fusion up to its last step.
 
     Args:
         image: uint8 (H, W, 3), the picture.
         alpha: float32 (H, W) in [0, 1].
         halved: uint8, the picture halved once or more, where the caller has it already.
         short_side: of the whole frame, in pixels, where the picture is a part of one: the means reach as far in both.
-
-    Returns:
-        uint8 (H, W, 3), a new array: the estimate where 0 < α < 1 and where α = 0 within 2 pixels of that; everywhere
-        else, in particular wherever α = 1, exactly the picture. (A video with half the colour resolution mixes
-        neighbours.)
 
     Raises:
         ValueError: picture and alpha differ in size.
@@ -55,7 +83,7 @@ def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None, short_si
         raise ValueError(f"the alpha {alpha.shape} must be of the picture's size {full}")
     soft = soft_area(alpha)
     if soft.top == soft.bottom:
-        return image.copy()
+        return Fusion(image, alpha, None, soft)
     reduction = 2 ** max(0, round(math.log2((short_side or min(full)) / _SHORT_SIDE)))
     small = _divided(full, reduction)
     # Colours go on for two pixels, and interpolation looks one further.
@@ -70,7 +98,20 @@ def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None, short_si
         narrow=_NARROW // 2,
         faint=_FAINT,
     )
-    return fuse_colours(image, alpha, near, soft)
+    return Fusion(image, alpha, near, soft)
+
+
+def blur_fusion(image: Rgb, alpha: Alpha, *, halved: Rgb | None = None, short_side: int | None = None) -> Rgb:
+    """Foreground colours F of a picture, such that α·F + (1 − α)·B is the person before a background B.
+
+    Args, raises: as for `fusion_of`.
+
+    Returns:
+        uint8 (H, W, 3), a new array: the estimate where 0 < α < 1 and where α = 0 within 2 pixels of that; everywhere
+        else, in particular wherever α = 1, exactly the picture. (A video with half the colour resolution mixes
+        neighbours.)
+    """
+    return fusion_of(image, alpha, halved=halved, short_side=short_side).colours()
 
 
 def _even(area: Rectangle, shape: tuple[int, int]) -> Rectangle:

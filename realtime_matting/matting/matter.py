@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realtime_matting.allocator import keep_freed_memory
+from realtime_matting.compositing.blend import composite
 from realtime_matting.defaults import DEFAULT_MODEL
 from realtime_matting.engines import EngineName, Precision
 from realtime_matting.errors import InputError
 from realtime_matting.frames import Frame
-from realtime_matting.matting.foreground import blur_fusion
+from realtime_matting.matting.foreground import Fusion, fusion_of
 from realtime_matting.matting.held import HeldTrimap
 from realtime_matting.matting.lookout import Choice
 from realtime_matting.matting.networks import BAND, Networks, network_input, pad, resize
@@ -45,7 +46,8 @@ class Matte:
 
     Attributes:
         alpha: float32 (H, W) in [0, 1]; 0 background, 1 person.
-        foreground: uint8 (H, W, 3) RGB, colours of the person without the old background; meaningful where alpha > 0.
+        source: uint8 (H, W, 3) RGB, what the colours come from; to stay as it is for as long as they are asked for.
+        fusion: how they are estimated within the window; None where they are those of the source.
         classes: makes the trimap of the window at the networks' size, see `trimap`.
         window: the part of the frame that the networks saw; elsewhere alpha is 0.
         why: how the trimap of this frame came about, for people: "refresh: scene cut", "reuse: age 3".
@@ -55,13 +57,35 @@ class Matte:
     """
 
     alpha: FloatArray
-    foreground: NDArray[np.uint8]
+    source: NDArray[np.uint8]
+    fusion: Fusion | None
     classes: Callable[[], NDArray[np.uint8]]
     window: Window
     why: str
     band: float = 0.0
     matted: float = 0.0
     milliseconds: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def foreground(self) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3) RGB, colours of the person without the old background; meaningful where alpha > 0.
+
+        Made when first asked for.
+        """
+        return self.source if self.fusion is None else self.window.replaced(self.source, self.fusion.colours())
+
+    def over(self, background: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The person before a background, uint8 (H, W, 3): as `composite` of ``foreground``, but faster.
+
+        Raises:
+            ValueError: the background is of another size.
+        """
+        if self.fusion is None or background.shape != self.source.shape:
+            return composite(self.foreground, self.alpha, background)
+        area = self.window.area.slices()
+        out = np.empty_like(self.source) if self.window.is_whole else background.copy()
+        self.fusion.over(background[area], out[area])
+        return out
 
     @cached_property
     def trimap(self) -> NDArray[np.uint8]:
@@ -144,7 +168,9 @@ class Matter:
             InputError: another dtype or shape.
             EngineError: a network failed.
         """
-        return self._finish(rgb, self._draft(rgb))
+        matte = self._finish(rgb, self._draft(rgb))
+        # With all of its colours: many who read frames one by one read the next one into the same array.
+        return matte if matte.fusion is None else replace(matte, source=matte.foreground, fusion=None)
 
     def draft(self, rgb: NDArray[np.uint8]) -> Draft:
         """The networks' part of a call, for those who `finish` it in another thread while the next frame is drafted.
@@ -267,12 +293,11 @@ class Matter:
             alpha_of_part = at_picture_size(draft.alpha, part, small=draft.small)
             alpha = window.placed(alpha_of_part)
         with self._stage("foreground", draft):
-            foreground = rgb
+            fusion = None
             if self._estimate_foreground:
-                fused = blur_fusion(part, alpha_of_part, halved=draft.small, short_side=min(rgb.shape[:2]))
-                foreground = window.replaced(rgb, fused)
+                fusion = fusion_of(part, alpha_of_part, halved=draft.small, short_side=min(rgb.shape[:2]))
         band, matted = draft.band * window.share, draft.matted * window.share
-        return Matte(alpha, foreground, draft.classes, window, draft.why, band, matted, draft.milliseconds)
+        return Matte(alpha, rgb, fusion, draft.classes, window, draft.why, band, matted, draft.milliseconds)
 
     @contextmanager
     def _stage(self, name: str, draft: Draft) -> Iterator[None]:

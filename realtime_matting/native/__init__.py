@@ -30,6 +30,7 @@ _ARGUMENTS: dict[str, tuple[type[ctypes.c_void_p] | type[ctypes.c_int] | type[ct
     "near_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE, _NUMBER),
     "soft_area": (_PLANE, _PLANE, _SIZE, _SIZE),
     "fuse_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE, _SIZE, _SIZE),
+    "fused_over": (_PLANE, _SIZE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE),
     "normalised": (_PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _SIZE, _PLANE, _PLANE, _SIZE),
     "padded": (_PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE),
     "shares": (_PLANE, _PLANE, _PLANE, _SIZE),
@@ -182,6 +183,28 @@ def over(foreground: Rgb, alpha: Alpha, background: Rgb, out: Rgb) -> None:
     _call("over", out, foreground, alpha, background, *alpha.shape)
 
 
+def fused_over(picture: Rgb, alpha: Alpha, near: Floats, background: Rgb, out: Rgb) -> None:
+    """B + α(F − B), rounded to the nearest, F as of `fuse_colours` and rounded too, without a picture of it.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        alpha: float32 (H, W) in [0, 1].
+        near: as there.
+        background: uint8 (H, W, 3), or a part of one.
+        out: uint8 (H, W, 3), or a part of one; it may be the background.
+    """
+    picture, alpha, near = _bytes(picture), _floats(alpha), _floats(near)
+    if not _has_whole_rows(background):
+        background = _bytes(background)
+    _require(picture.shape == background.shape == out.shape == (*alpha.shape, 3))
+    _require(near.ndim == 4 and near.shape[:2] == (2, 3) and _has_whole_rows(out))
+    _require(background.dtype == out.dtype == np.uint8)
+    small = near.shape[2:]
+    _call(
+        "fused_over", out, out.strides[0], picture, alpha, *alpha.shape, near, *small, background, background.strides[0]
+    )
+
+
 def normalised(picture: Rgb, scale: Floats, offset: Floats, out: Floats, *, mirrored: bool) -> None:
     """scale · colour + offset into planes; beyond its right and bottom edge the picture goes on, see ``mirrored``.
 
@@ -191,7 +214,7 @@ def normalised(picture: Rgb, scale: Floats, offset: Floats, out: Floats, *, mirr
         out: float32 (3, H, W), contiguous, H ≥ h, W ≥ w.
         mirrored: beyond the edges, mirror the picture; else repeat its last column and row.
     """
-    if picture.strides[1:] != (3, 1) or picture.strides[0] < 0:
+    if not _has_whole_rows(picture):
         picture = _bytes(picture)
     _require(picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3 and picture.size > 0)
     _require(_is_room(out, picture.shape[:2]) and out.ndim == len(out) == 3)
@@ -224,6 +247,11 @@ def shares(unknown: NDArray[np.uint8], foreground: NDArray[np.uint8]) -> Floats:
     out = np.empty((3, *unknown.shape), np.float32)
     _call("shares", out, _bytes(unknown), _bytes(foreground), unknown.size)
     return out
+
+
+def _has_whole_rows(picture: Rgb) -> bool:
+    """Whether the bytes of each row follow one another, and the rows do, however far apart."""
+    return picture.strides[1:] == (3, 1) and picture.strides[0] >= 0
 
 
 def _is_room(out: Floats, shape: tuple[int, ...]) -> bool:

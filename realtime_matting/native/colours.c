@@ -2,6 +2,7 @@
 
 #include "box.h"
 #include "enlarge.h"
+#include "over.h"
 
 /* Weighted sums that are made of a picture, a plane each: three colours and the weight of the foreground, the same of
    the background, three colours of the picture. */
@@ -286,5 +287,37 @@ EXPORTED int KERNEL(fuse_colours)(uint8_t *out, const uint8_t *picture, const fl
     free(close);
     free(some);
     free(any);
+    return ok;
+}
+
+/* out = B + α(F − B), rounded to the nearest, F as in fuse_colours, without making a picture of it. Rows of out and of the
+   background lie so many bytes apart; out may be the background. 0: no memory. */
+EXPORTED int KERNEL(fused_over)(uint8_t *out, int out_apart, const uint8_t *picture, const float *alpha, int height,
+                                int width, const float *near, int small_height, int small_width,
+                                const uint8_t *background, int background_apart)
+{
+    Enlarged e = {0};
+    int ok = open_enlarged(&e, near, 6, small_height, small_width, height, width);
+    for (int y = 0; ok && y < height; y++) {
+        const uint8_t *rgb = picture + (size_t)y * width * 3, *behind = background + (size_t)y * background_apart;
+        const float *shares = alpha + (size_t)y * width;
+        uint8_t *made = out + (size_t)y * out_apart;
+        Between b = {0};
+        for (int from = 0; from < width; from += BLOCK) {
+            int n = block_size(from, width);
+            if (!any_soft(shares + from, n)) {
+                over_block(made + 3 * from, rgb + 3 * from, shares + from, behind + 3 * from, n);
+                continue;
+            }
+            uint8_t fused[3 * BLOCK], wanted[BLOCK];
+            memset(wanted, 1, BLOCK);
+            if (!b.above)
+                b = enlarged_row(&e, y);
+            Between here = {b.above + from, b.below + from, b.share};
+            fuse_block(fused, rgb + 3 * from, shares + from, wanted, here, width, n);
+            mix_block(made + 3 * from, fused, shares + from, behind + 3 * from, n);
+        }
+    }
+    close_enlarged(&e);
     return ok;
 }

@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from realtime_matting.backdrop import Backdrop
+from realtime_matting.compositing.blend import Layer
 from realtime_matting.frames import Frame
 from realtime_matting.live import LiveRun
 from realtime_matting.live_matting import LiveOptions
@@ -36,18 +37,12 @@ def person_in_room(width: int = WIDTH, height: int = HEIGHT, shift: int = 0) -> 
     return cv2.circle(rgb, (width // 2 + shift, height // 2), height // 4, PERSON, -1)
 
 
-@dataclass(frozen=True)
-class GreenMatte:
-    alpha: NDArray[np.float32]
-    foreground: Rgb
-
-
-def green_matte(rgb: Rgb) -> GreenMatte:
+def green_matte(rgb: Rgb) -> Layer:
     """Green things are people."""
-    return GreenMatte((rgb[..., 1] > 128).astype(np.float32), rgb)
+    return Layer(rgb, (rgb[..., 1] > 128).astype(np.float32))
 
 
-def as_drafted(rgb: Rgb, draft: GreenMatte) -> GreenMatte:
+def as_drafted(rgb: Rgb, draft: Layer) -> Layer:
     """Leaves nothing to be done when it comes to finishing."""
     return draft
 
@@ -59,23 +54,23 @@ class FakeMatter:
     Counts how often it was told to forget the stream, and says when it was closed.
     """
 
-    matte: Callable[[Rgb], GreenMatte] = green_matte
-    finished: Callable[[Rgb, GreenMatte], GreenMatte] = as_drafted
+    matte: Callable[[Rgb], Layer] = green_matte
+    finished: Callable[[Rgb, Layer], Layer] = as_drafted
     resets: int = 0
     closed: bool = False
 
-    def __call__(self, rgb: Rgb) -> GreenMatte:
+    def __call__(self, rgb: Rgb) -> Layer:
         return self.finished(rgb, self.draft(rgb))
 
     def warm_up(self, width: int, height: int) -> None:
         self(np.full((height, width, 3), 128, np.uint8))
         self.reset()
 
-    def draft(self, rgb: Rgb) -> GreenMatte:
+    def draft(self, rgb: Rgb) -> Layer:
         assert not self.closed, "a closed matter was called"
         return self.matte(rgb)
 
-    def finish(self, frame: Frame, draft: GreenMatte) -> GreenMatte:
+    def finish(self, frame: Frame, draft: Layer) -> Layer:
         assert not self.closed, "a closed matter was called"
         return self.finished(frame.rgb, draft)
 
@@ -182,17 +177,17 @@ class Live:
         camera: FakeCamera,
         *,
         background: str = "#0000A0",
-        matte: Callable[[Rgb], GreenMatte] = green_matte,
-        finished: Callable[[Rgb, GreenMatte], GreenMatte] = as_drafted,
+        matte: Callable[[Rgb], Layer] = green_matte,
+        finished: Callable[[Rgb, Layer], Layer] = as_drafted,
         sinks: list[object] | None = None,
         **options: object,
     ) -> LiveRun:
         self.backdrop = Backdrop([background], self.said.append)
 
-        def skipping_the_warm_up(rgb: Rgb) -> GreenMatte:
+        def skipping_the_warm_up(rgb: Rgb) -> Layer:
             return green_matte(rgb) if (rgb == rgb[0, 0]).all() else matte(rgb)
 
-        def finished_unless_warming_up(rgb: Rgb, draft: GreenMatte) -> GreenMatte:
+        def finished_unless_warming_up(rgb: Rgb, draft: Layer) -> Layer:
             return draft if (rgb == rgb[0, 0]).all() else finished(rgb, draft)
 
         self.preset = LivePreset(lambda: FakeMatter(skipping_the_warm_up, finished_unless_warming_up))
@@ -280,7 +275,7 @@ def fakes() -> type:
         Gone = CameraGone
         person = staticmethod(person_in_room)
         matte = staticmethod(green_matte)
-        Matte = GreenMatte
+        Matte = Layer
         PERSON, ROOM, BEACH = PERSON, ROOM, BEACH
         size = (WIDTH, HEIGHT)
 

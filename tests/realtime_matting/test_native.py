@@ -198,6 +198,35 @@ def test_colours_are_fused_in_soft_pixels_and_two_pixels_around(
 
 
 @seeded
+@given(
+    shape=shapes,
+    small=st.tuples(st.floats(0.05, 1), st.floats(0.05, 1)),
+    kept=st.sampled_from([1, 0.01, 0]),
+    left=st.integers(0, 40),
+    in_place=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_colours_that_are_fused_on_the_way_give_the_composite_of_the_fused_picture(
+    shape: tuple[int, int], small: tuple[float, float], kept: float, left: int, in_place: bool, seed: int
+) -> None:
+    rng, alpha = drawn(shape, seed)
+    alpha = np.where(rng.random(shape) < kept, alpha, np.round(alpha)).astype(np.float32)
+    size = [max(1, round(side * share)) for side, share in zip(shape, small, strict=True)]
+    picture = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    near = rng.uniform(0, 255, (2, 3, *size)).astype(np.float32)
+    frame = rng.integers(0, 256, (shape[0] + 3, shape[1] + left + 5, 3), dtype=np.uint8)
+    part = np.s_[2 : 2 + shape[0], left : left + shape[1]]
+    expected = frame.copy()
+    fused = native.fuse_colours(picture, alpha, near, native.soft_area(alpha))
+    whole = np.empty_like(picture)
+    native.over(fused, alpha, frame[part], whole)
+    expected[part] = whole
+    out = frame if in_place else frame.copy()
+    native.fused_over(picture, alpha, near, frame[part], out[part])
+    np.testing.assert_array_equal(out, expected)
+
+
+@seeded
 @given(shape=shapes, seed=st.integers(0, 999), in_place=st.booleans())
 def test_over_rounds_to_the_nearest_and_keeps_what_is_known(shape: tuple[int, int], seed: int, in_place: bool) -> None:
     rng, alpha = drawn(shape, seed)
@@ -280,6 +309,9 @@ Call = Callable[[], object]
         lambda: native.normalised(_rgb(4, 5), _zeros(2), _zeros(2), _zeros(3, 4, 5), mirrored=True),
         lambda: native.padded(_zeros(4, 5), _zeros(8, 10)[::2, ::2], mirrored=True),
         lambda: native.shares(_rgb(4, 5)[..., 0], _rgb(4, 6)[..., 0]),
+        lambda: native.fused_over(_rgb(4, 5), _zeros(4, 5), _zeros(2, 3, 2, 2), _rgb(5, 5), _rgb(4, 5)),
+        lambda: native.fused_over(_rgb(4, 5), _zeros(4, 5), _zeros(3, 2, 2), _rgb(4, 5), _rgb(4, 5)),
+        lambda: native.fused_over(_rgb(4, 5), _zeros(4, 5), _zeros(2, 3, 2, 2), _rgb(4, 5), _rgb(4, 10)[:, ::2]),
         lambda: native.over(_rgb(4, 5), _zeros(4, 5), _rgb(5, 5), _rgb(4, 5)),
         lambda: native.over(_rgb(4, 5), _zeros(4, 5), _rgb(4, 5), _rgb(4, 10)[:, ::2]),
     ],

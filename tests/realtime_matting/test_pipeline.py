@@ -4,7 +4,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from realtime_matting.compositing.backgrounds import open_background
+from realtime_matting.compositing.blend import Layer
 from realtime_matting.errors import InputError, OutputError
 from realtime_matting.frames import Frame
 from realtime_matting.pipeline import output_picture, run_offline
@@ -25,21 +25,13 @@ from realtime_matting.sources import open_source
 WIDTH, HEIGHT, RATE = 64, 48, 25
 
 
-@dataclass(frozen=True)
-class LeftHalf:
-    """The matte of the analytic matter below."""
-
-    alpha: NDArray[np.float32]
-    foreground: NDArray[np.uint8]
-
-
-def left_half(rgb: NDArray[np.uint8]) -> LeftHalf:
+def left_half(rgb: NDArray[np.uint8]) -> Layer:
     """A matter whose person is the left half of every picture, with one column of hair (alpha 0.5) beside it."""
     alpha = np.zeros(rgb.shape[:2], np.float32)
     middle = rgb.shape[1] // 2
     alpha[:, :middle] = 1.0
     alpha[:, middle] = 0.5
-    return LeftHalf(alpha, rgb)
+    return Layer(rgb, alpha)
 
 
 def frames(count: int) -> Iterator[Frame]:
@@ -115,7 +107,7 @@ def test_the_report_has_the_milliseconds_of_each_stage_of_this_run_alone() -> No
     profile = Profile()
     profile.seconds["decode"] = 1000.0
 
-    def matter(rgb: NDArray[np.uint8]) -> LeftHalf:
+    def matter(rgb: NDArray[np.uint8]) -> Layer:
         with profile.stage("matting"):
             time.sleep(0.01)
         return left_half(rgb)
@@ -134,7 +126,7 @@ def test_matting_does_not_wait_for_decoding_and_encoding() -> None:
             time.sleep(0.03)
             yield frame
 
-    def slow_matter(rgb: NDArray[np.uint8]) -> LeftHalf:
+    def slow_matter(rgb: NDArray[np.uint8]) -> Layer:
         time.sleep(0.03)
         return left_half(rgb)
 
@@ -190,7 +182,7 @@ def test_an_error_of_the_source_is_raised_once_in_the_caller() -> None:
 
 
 def test_an_error_of_the_matter_is_raised_and_ends_both_threads() -> None:
-    def broken(rgb: NDArray[np.uint8]) -> LeftHalf:
+    def broken(rgb: NDArray[np.uint8]) -> Layer:
         raise ValueError("the network fell over")
 
     with pytest.raises(ValueError, match="fell over"):
@@ -266,7 +258,7 @@ class LateGrey:
     def __init__(self) -> None:
         self.threads: set[int] = set()
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> LeftHalf:
+    def __call__(self, rgb: NDArray[np.uint8]) -> Layer:
         raise AssertionError("a matter in two steps is not called in one")
 
     def drafts(self, frames: Iterable[Frame], *, delay: int) -> Iterator[tuple[Frame, float]]:
@@ -279,9 +271,9 @@ class LateGrey:
                 yield shown, shown.rgb[0, 0, 0] / 255
         yield from ((frame, frame.rgb[0, 0, 0] / 255) for frame in waiting)
 
-    def finish(self, frame: Frame, draft: float) -> LeftHalf:
+    def finish(self, frame: Frame, draft: float) -> Layer:
         self.threads.add(threading.get_ident())
-        return LeftHalf(np.full(frame.rgb.shape[:2], draft, np.float32), frame.rgb)
+        return Layer(frame.rgb, np.full(frame.rgb.shape[:2], draft, np.float32))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 20])
@@ -327,7 +319,7 @@ def test_an_error_of_either_step_is_raised_once_in_the_caller(fails_in: str) -> 
                     raise ValueError("the network fell over")
                 yield frame, draft
 
-        def finish(self, frame: Frame, draft: float) -> LeftHalf:
+        def finish(self, frame: Frame, draft: float) -> Layer:
             if fails_in == "finish" and frame.index == 3:
                 raise ValueError("the network fell over")
             return super().finish(frame, draft)

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from realtime_matting.matting.foreground import blur_fusion
+from realtime_matting.compositing import blend
+from realtime_matting.matting.foreground import blur_fusion, fusion_of
 
 Alpha = NDArray[np.float32]
 Rgb = NDArray[np.uint8]
@@ -127,3 +128,13 @@ def test_a_picture_halved_by_the_caller_changes_nothing(shape: tuple[int, int]) 
     expected = blur_fusion(image, alpha)
     assert (expected != image).any()
     assert np.array_equal(blur_fusion(image, alpha, halved=np.asarray(halved, np.uint8)), expected)
+
+
+@pytest.mark.parametrize(
+    "alpha", [soft_disc((90, 120)), np.zeros((90, 120), np.float32), np.ones((90, 120), np.float32)]
+)
+def test_over_a_background_it_is_the_composite_of_the_colours(alpha: Alpha) -> None:
+    image, behind = textured(alpha.shape, (90, 160, 60), 3), textured(alpha.shape, (200, 40, 90), 4)
+    out = np.empty_like(behind)
+    fusion_of(image, alpha).over(behind, out)
+    np.testing.assert_array_equal(out, blend.composite(blur_fusion(image, alpha), alpha, behind))

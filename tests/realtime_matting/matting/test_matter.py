@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from realtime_matting import Frame, Matter, Profile
+from realtime_matting.compositing.blend import composite
 from realtime_matting.engines.base import Engine
 from realtime_matting.errors import BundleError, InputError
 from realtime_matting.matting.matter import network_input
@@ -64,6 +65,37 @@ def test_a_frame_is_neither_changed_nor_kept(matter: Matter) -> None:
     alpha = first.alpha.copy()
     matter(np.zeros_like(rgb))
     assert (first.alpha == alpha).all()
+
+
+def test_a_matte_keeps_its_colours_when_the_frames_array_takes_another_frame(matter: Matter) -> None:
+    rgb, _ = green_disc()
+    behind = np.full_like(rgb, 90)
+    matte = matter(rgb)
+    colours, picture = matte.foreground.copy(), matte.over(behind)
+    rgb[:] = 7
+    assert (matte.foreground == colours).all()
+    assert (matte.over(behind) == picture).all()
+
+
+@pytest.mark.parametrize("foreground", [True, False])
+def test_over_a_background_a_matte_is_the_composite_of_its_colours(green_bundle: Path, foreground: bool) -> None:
+    behind = np.random.default_rng(5).integers(0, 256, (360, 640, 3), dtype=np.uint8)
+    kept = behind.copy()
+    given = [Frame(person_in(640, 360, 180 + 5 * i, 200, 60), i, Fraction(1, 25), 0) for i in range(2)]
+    with Matter(green_bundle, threads=1, foreground=foreground) as matter:
+        for frame, matte in matter.stream(given):
+            assert not matte.window.is_whole
+            picture = matte.over(behind)
+            np.testing.assert_array_equal(picture, composite(matte.foreground, matte.alpha, behind))
+            assert (picture != frame.rgb).any()
+    np.testing.assert_array_equal(behind, kept)
+
+
+def test_over_a_background_of_another_size_a_matte_cannot_be_put(matter: Matter) -> None:
+    rgb, _ = green_disc()
+    (_, matte), *_ = matter.stream([Frame(rgb, 0, Fraction(1, 25), 0)])
+    with pytest.raises(ValueError, match="must be of one size"):
+        matte.over(rgb[1:])
 
 
 def test_solid_pixels_keep_their_exact_colours(matter: Matter) -> None:
