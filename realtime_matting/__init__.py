@@ -1,10 +1,10 @@
 """Real-time human video matting: a soft alpha with every hair, and a new background.
 
-    from realtime_matting import Matter, composite
+    from realtime_matting import Matter
 
     with Matter() as matter:
-        matte = matter(rgb)                                            # rgb: uint8 (H, W, 3)
-        picture = composite(matte.foreground, matte.alpha, background)  # background: uint8 (H, W, 3)
+        matte = matter(rgb)                # rgb: uint8 (H, W, 3)
+        picture = matte.over(background)   # background: uint8 (H, W, 3)
 
 Everything named in ``__all__`` is loaded on first use, so that importing this package costs next to nothing.
 """
