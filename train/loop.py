@@ -126,6 +126,9 @@ class Run:
         learning = {id(p) for group in job.parameters for p in group["params"]}
         for parameter in network.parameters():
             parameter.requires_grad_(id(parameter) in learning)
+        still = list(job.frozen)
+        if phase.keep_statistics:
+            still += [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
         groups = [{**g, "lr": phase.learning_rate * g["rate"]} for g in job.parameters]
         kind = torch.optim.AdamW if phase.optimizer == "adamw" else torch.optim.Adam
         optimizer: Any = kind(groups, weight_decay=phase.weight_decay)
@@ -186,7 +189,7 @@ class Run:
             for group in optimizer.param_groups:
                 group["lr"] = phase.learning_rate * group["rate"] * rate
             model.train()
-            for module in job.frozen:
+            for module in still:
                 module.eval()
             optimizer.zero_grad(set_to_none=True)
             meter.begin_step(step, rate)

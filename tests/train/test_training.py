@@ -228,6 +228,22 @@ def test_frozen_trimap_network_keeps_weights_and_statistics(toy_config: TrainCon
     assert not all(torch.equal(value, after[name]) for name, value in m_net.items())
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_batch_norms_keep_their_statistics_where_that_is_asked_for_and_all_weights_learn(
+    kept: bool, toy_config: TrainConfig, trained: Path, tmp_path: Path
+) -> None:
+    start = trained / "end_to_end" / "last"
+    phase = toy_config.phase("end_to_end").model_copy(update={"keep_statistics": kept, "ema": 0.0})
+    config = toy_config.model_copy(update={"phases": {"end_to_end": phase}})
+    train_shm(config, "end_to_end", tmp_path, resume=False, steps=2, device="cpu", t_net=start, m_net=start)
+    before, after = (load_file(p / "model.safetensors") for p in (start, tmp_path / "end_to_end/last"))
+    statistics = {name for name in before if "running_" in name}
+    assert statistics
+    assert all(torch.equal(before[name], after[name]) == kept for name in statistics)
+    # Biases before a batch norm would not learn, but there are none.
+    assert not any(torch.equal(before[name], after[name]) for name in before if name.endswith(".weight"))
+
+
 def test_end_to_end_trains_on_windows_of_larger_patches(toy_config: TrainConfig, trained: Path) -> None:
     out = trained.parent / "windows"
     out.mkdir()
