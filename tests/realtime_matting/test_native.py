@@ -41,6 +41,17 @@ def drawn(shape: tuple[int, int], seed: int) -> tuple[np.random.Generator, NDArr
     return rng, np.clip(cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC), 0, 1).reshape(shape)
 
 
+def drawn_fusion(
+    shape: tuple[int, int], small: tuple[float, float], kept: float, seed: int
+) -> tuple[np.random.Generator, NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+    """Random numbers, a picture, an alpha of which a share stays soft, and colours near each of a small one."""
+    rng, alpha = drawn(shape, seed)
+    alpha = np.where(rng.random(shape) < kept, alpha, np.round(alpha)).astype(np.float32)
+    size = [max(1, round(side * share)) for side, share in zip(shape, small, strict=True)]
+    picture = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    return rng, picture, alpha, rng.uniform(0, 255, (2, 3, *size)).astype(np.float32)
+
+
 def enlarged(plane: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32).reshape(
         *shape, *plane.shape[2:]
@@ -182,11 +193,7 @@ def test_colours_near_a_pixel_are_weighted_means_in_two_passes(height: int, widt
 def test_colours_are_fused_in_soft_pixels_and_two_pixels_around(
     shape: tuple[int, int], small: tuple[float, float], kept: float, seed: int
 ) -> None:
-    rng, alpha = drawn(shape, seed)
-    alpha = np.where(rng.random(shape) < kept, alpha, np.round(alpha)).astype(np.float32)
-    size = [max(1, round(side * share)) for side, share in zip(shape, small, strict=True)]
-    picture = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
-    near = rng.uniform(0, 255, (2, 3, *size)).astype(np.float32)
+    _, picture, alpha, near = drawn_fusion(shape, small, kept, seed)
     front, back = (np.stack([enlarged(plane, shape) for plane in planes], axis=2) for planes in near)
     share = alpha[..., None]
     estimate = share * picture + (1 - share) * (front + share * (front - back))
@@ -209,11 +216,7 @@ def test_colours_are_fused_in_soft_pixels_and_two_pixels_around(
 def test_colours_that_are_fused_on_the_way_give_the_composite_of_the_fused_picture(
     shape: tuple[int, int], small: tuple[float, float], kept: float, left: int, in_place: bool, seed: int
 ) -> None:
-    rng, alpha = drawn(shape, seed)
-    alpha = np.where(rng.random(shape) < kept, alpha, np.round(alpha)).astype(np.float32)
-    size = [max(1, round(side * share)) for side, share in zip(shape, small, strict=True)]
-    picture = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
-    near = rng.uniform(0, 255, (2, 3, *size)).astype(np.float32)
+    rng, picture, alpha, near = drawn_fusion(shape, small, kept, seed)
     frame = rng.integers(0, 256, (shape[0] + 3, shape[1] + left + 5, 3), dtype=np.uint8)
     part = np.s_[2 : 2 + shape[0], left : left + shape[1]]
     expected = frame.copy()
