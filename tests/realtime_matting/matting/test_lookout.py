@@ -13,6 +13,11 @@ from realtime_matting.models.registry import find_bundle
 from realtime_matting.tiles import Rectangle
 
 HEIGHT, WIDTH = 360, 640
+# Sizes of its own: which shape is best depends on them, and those of the model may change.
+SIDES = {"trimap": 480, "matting": 640}
+ROLES = {
+    role: spec.model_copy(update={"long_side": SIDES[role]}) for role, spec in find_bundle("shm-balanced").roles.items()
+}
 Rgb = NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # top, bottom, left, right
 
@@ -21,7 +26,7 @@ class Scene:
     """People are white boxes before grey; counts how often it is looked at."""
 
     def __init__(self, ready: Callable[[Window], bool] = lambda window: True) -> None:
-        self.lookout = Lookout(find_bundle("shm-balanced").roles, ready=ready)
+        self.lookout = Lookout(ROLES, ready=ready)
         self.looks = 0
 
     def frame(self, *people: Box, room: int = 90) -> Window:
