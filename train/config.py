@@ -61,7 +61,8 @@ class PhaseConfig(Strict):
     steps over which real backgrounds are faded in over solid colours (0: real ones at once).
     ``trimap_sides``: end to end or with a teacher, the T-Net sees pictures shrunk to these long sides in turn, one a
     step; none means its own. ``teacher``: of the T-Net alone, what it learns in place of the true trimaps.
-    ``keep_statistics``: batch norms work with the statistics that they begin with, for training on at low rates.
+    ``keep_statistics``: batch norms work with the statistics that they begin with, for training on at low rates; with a
+    teacher they always do.
     ``validate_on``: folder in alphamatting.com's layout to measure on as well. ``freeze_t_net``: end to end with the
     T-Net as it is. ``baked``: then, a folder of crops with its trimaps, made once by ``python -m train.data bake``.
     ``start``: "imagenet" (EfficientNet-Lite0, a package), "resnet50" or "vgg16" (``start_file``), "checkpoint"

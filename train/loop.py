@@ -127,7 +127,7 @@ class Run:
         for parameter in network.parameters():
             parameter.requires_grad_(id(parameter) in learning)
         still = list(job.frozen)
-        if phase.keep_statistics:
+        if phase.keep_statistics or phase.teacher:
             still += [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
         groups = [{**g, "lr": phase.learning_rate * g["rate"]} for g in job.parameters]
         kind = torch.optim.AdamW if phase.optimizer == "adamw" else torch.optim.Adam

@@ -6,8 +6,11 @@ to give it from one view (Hinton et al. 2015, arXiv 1503.02531): the teacher may
 weights as they were, and no labels are needed.
 
 The gradient of cross entropy is linear in the target, so one view of the teacher, another one for each sample, leads
-where the mean of all its views would. Batch norms keep their statistics: the student begins as a network that works.
+where the mean of all its views would (nearly, if unknown pixels count more). Batch norms keep their statistics, see
+`Run.train`: the student begins as a network that works.
 """
+
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +72,7 @@ def distillation_job(shm: SHM, phase: PhaseConfig, config: TeacherConfig) -> Job
         raise InputError(
             "phase t_net with a teacher goes on from trained weights; set start: checkpoint and start_file"
         )
-    load_weights(shm.t_net, phase.start_file, "t_net.")  # type: ignore[arg-type]
+    load_weights(shm.t_net, phase.start_file or Path(), "t_net.")
     network, teacher, weight = StudentPhase(shm), Teacher(config), phase.loss.unknown_weight
     sides = phase.trimap_sides or (shm.trimap_long_side,)
 
@@ -95,8 +98,7 @@ def distillation_job(shm: SHM, phase: PhaseConfig, config: TeacherConfig) -> Job
             "truth": batch["alpha"],
         }
 
-    norms = tuple(module for module in shm.t_net.modules() if isinstance(module, nn.BatchNorm2d))
     encoder = getattr(shm.t_net, "encoder", None)
     pretrained = [] if encoder is None else list(encoder.parameters())
     groups = learning_groups(network, pretrained, phase)
-    return Job("t_net", network, groups, step_loss, validate, pictures, frozen=norms)
+    return Job("t_net", network, groups, step_loss, validate, pictures)
