@@ -28,6 +28,7 @@ from realtime_matting.frames import Frame
 from realtime_matting.matting.foreground import blur_fusion, fusion_of
 from realtime_matting.matting.matter import Matter
 from realtime_matting.matting.refine import at_picture_size
+from realtime_matting.matting.stream import Draft
 from realtime_matting.metrics import edge_mad
 from realtime_matting.resampling import shrunk
 from realtime_matting.sources.video import VideoSource
@@ -122,8 +123,8 @@ def errors(seen: Scene) -> dict[str, float]:
     }
 
 
-def drafted(video: str) -> list[tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]]:
-    """Every third of a video's first frames at 720 rows, its alpha by the networks, and it as reduced for them."""
+def drafted(video: str) -> list[tuple[NDArray[np.uint8], Draft]]:
+    """Every third of a video's first frames at 720 rows, and its alpha by the networks."""
 
     def scaled(frame: Frame) -> Frame:
         height, width = frame.rgb.shape[:2]
@@ -133,7 +134,7 @@ def drafted(video: str) -> list[tuple[NDArray[np.uint8], NDArray[np.float32], ND
     with VideoSource(video) as source, Matter(reuse=True) as matter:
         # Without looking ahead: these drafts are final as they are.
         drafts = list(matter.drafts(scaled(frame) for frame in islice(source, FRAMES)))
-    return [(frame.rgb, draft.alpha, draft.small) for frame, draft in drafts[2::3]]
+    return [(frame.rgb, draft) for frame, draft in drafts[2::3]]
 
 
 def measure(video: str) -> None:
@@ -142,16 +143,18 @@ def measure(video: str) -> None:
     behind = np.random.default_rng(0).integers(0, 256, frames[0][0].shape, dtype=np.uint8)
     spent = np.empty((RUNS // 4, len(frames), 3))
     for run in spent:
-        for (rgb, small, reduced), milliseconds_each in zip(frames, run, strict=True):
+        for (rgb, draft), milliseconds_each in zip(frames, run, strict=True):
+            # As `Matter` does.
+            reduced = draft.small if draft.picture is None else draft.picture
             times = [time.thread_time()]
-            alpha = at_picture_size(small, rgb, small=reduced)
+            alpha = at_picture_size(draft.alpha, rgb, small=reduced)
             times.append(time.thread_time())
-            fusion = fusion_of(rgb, alpha, halved=reduced)
+            fusion = fusion_of(rgb, alpha, halved=draft.small)
             times.append(time.thread_time())
             fusion.over(behind, np.empty_like(behind))
             times.append(time.thread_time())
             milliseconds_each[:] = 1e3 * np.diff(times)
-    soft = 100 * np.mean([np.mean((small > 0) & (small < 1)) for _, small, _ in frames])
+    soft = 100 * np.mean([np.mean((draft.alpha > 0) & (draft.alpha < 1)) for _, draft in frames])
     print(f"{video}, {len(frames)} frames, {soft:.1f} % of the alpha soft, ms a frame, mean and worst:")
     least = spent.min(0)
     for name, each in zip(("guided filters", "near colours", "colours and composite"), least.T, strict=True):

@@ -290,7 +290,8 @@ class Matter:
         assert window is not None  # `_draft`
         with self._stage("refine", draft):
             part = window.cut(rgb)
-            alpha_of_part = at_picture_size(draft.alpha, part, small=draft.small)
+            small = draft.small if draft.picture is None else draft.picture
+            alpha_of_part = at_picture_size(draft.alpha, part, small=small)
             alpha = window.placed(alpha_of_part)
         with self._stage("foreground", draft):
             fusion = None

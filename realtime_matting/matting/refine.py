@@ -110,7 +110,7 @@ def _filtered(
     # a fourth.
     half = np.asarray(cv2.resize(small, halved.shape[:0:-1], interpolation=cv2.INTER_LINEAR), np.float32)
     found = coefficients(halved, half, unknown, _GUIDE, radius=radius, smoothness=eps * 255**2)
-    return filter_soft(small, guide, found, ceiling, _GUIDE)
+    return filter_soft(small, guide, found, unknown, ceiling, _GUIDE)
 
 
 def _halved(guide: Rgb) -> NDArray[np.uint8]:

@@ -55,6 +55,7 @@ class Draft:
         alpha: float32 (h, w) in [0, 1].
         classes: makes the trimap, uint8 (h, w): the likeliest class, 0 background, 128 unknown, 255 foreground.
         small: uint8, the frame halved as often as the networks allow; see `Networks.shrink`.
+        picture: uint8 (h, w, 3), the frame as the matting network was given it; None where none was.
         why, band, matted, milliseconds: see `Matte`.
         view: the frame as motion is estimated from; None where nothing is carried.
         motion: from the frame before, as it was found.
@@ -67,6 +68,7 @@ class Draft:
     alpha: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
     classes: Callable[[], Bytes] = lambda: np.empty((0, 0), np.uint8)
     small: Bytes = field(default_factory=lambda: np.empty(0, np.uint8))
+    picture: Bytes | None = None
     why: str = "refresh: every frame"
     band: float = 0.0
     matted: float = 0.0
@@ -112,7 +114,8 @@ def draft_of_still(
         draft.alpha = alpha.copy()
         return draft
     with stage("matting", draft):
-        raw, draft.matted = networks.matting(small, probabilities, streamed=held is not None)
+        draft.picture = resize(small, (width, height))
+        raw, draft.matted = networks.matting(draft.picture, probabilities, streamed=held is not None)
         draft.alpha = fuse(probabilities, raw)
     draft.band = band_share(_as_bytes(probabilities[1]))
     return draft
@@ -216,7 +219,8 @@ class Stream:
             alpha, unknown, foreground = None, carried.unknown, carried.foreground
         if has_matting:
             with stage("matting", draft):
-                level = self._matted(resize(small, self._size), draft, unknown, foreground, refreshed=refresh)
+                draft.picture = resize(small, self._size)
+                level = self._matted(draft.picture, draft, unknown, foreground, refreshed=refresh)
         else:
             assert alpha is not None  # a bundle without matting has an alpha network
             level = _as_bytes(alpha)

@@ -25,7 +25,7 @@ _SIZE = ctypes.c_int
 _NUMBER = ctypes.c_float
 _ARGUMENTS: dict[str, tuple[type[ctypes.c_void_p] | type[ctypes.c_int] | type[ctypes.c_float], ...]] = {
     "coefficients": (_PLANE, _PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _NUMBER),
-    "filter_soft": (_PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE),
+    "filter_soft": (_PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE),
     "unknown_halves": (_PLANE, _PLANE, _SIZE, _SIZE),
     "near_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE, _NUMBER),
     "soft_area": (_PLANE, _PLANE, _SIZE, _SIZE),
@@ -78,23 +78,27 @@ def coefficients(
     return out
 
 
-def filter_soft(small: Alpha, picture: Rgb, coefficients: Floats, ceiling: Alpha, weights: Floats) -> Alpha:
+def filter_soft(
+    small: Alpha, picture: Rgb, coefficients: Floats, unknown: NDArray[np.uint8], ceiling: Alpha, weights: Floats
+) -> Alpha:
     """An alpha as large as its picture by linear interpolation; where it is soft then, a_Y·Y + a_C·C + b instead.
 
     Args:
         small: float32 (h', w') in [0, 1], h' ≤ H, w' ≤ W; of the picture's size it is taken as it is.
         picture: uint8 (H, W, 3).
-        coefficients: float32 (3, h, w) of `coefficients`, h ≤ H, w ≤ W, enlarged by linear interpolation.
+        coefficients: float32 (3, h, w) of `coefficients`, h = ⌈h'/2⌉, w = ⌈w'/2⌉, enlarged by linear interpolation.
+        unknown: uint8 (h, w), not 0 where `unknown_halves` of the small alpha has it so, or anywhere else.
         ceiling: float32 (h', w') in [0, 1], enlarged in the same way: nothing gets more than that, or less than 0.
         weights: as there.
 
     Returns:
         float32 (H, W) in [0, 1].
     """
-    picture, coefficients, weights = _bytes(picture), _floats(coefficients), _floats(weights)
-    small, ceiling = _floats(small), _floats(ceiling)
+    picture, coefficients, unknown = _bytes(picture), _floats(coefficients), _bytes(unknown)
+    small, ceiling, weights = _floats(small), _floats(ceiling), _floats(weights)
     _require(picture.ndim == 3 and picture.shape[2] == 3 and small.ndim == 2 and ceiling.shape == small.shape)
-    _require(coefficients.ndim == 3 and coefficients.shape[0] == 3 and weights.shape == (2, 4))
+    halved = (small.shape[0] + 1) // 2, (small.shape[1] + 1) // 2
+    _require(coefficients.shape == (3, *halved) and unknown.shape == halved and weights.shape == (2, 4))
     out = np.empty(picture.shape[:2], np.float32)
     _call(
         "filter_soft",
@@ -102,7 +106,8 @@ def filter_soft(small: Alpha, picture: Rgb, coefficients: Floats, ceiling: Alpha
         picture,
         *out.shape,
         coefficients,
-        *coefficients.shape[1:],
+        *halved,
+        unknown,
         small,
         ceiling,
         *small.shape,

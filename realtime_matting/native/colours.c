@@ -165,14 +165,13 @@ static void fuse_plane(int *restrict fused, const float *restrict own, const flo
     }
 }
 
-/* The colours of the n pixels of a block, where they are wanted. */
-static void fuse_block(uint8_t *restrict made, const uint8_t *restrict rgb, const float *restrict alpha,
-                       const uint8_t *restrict wanted, Between b, size_t width, int n)
+/* F of the n pixels of a block. */
+FOR_ANY_SIZE void fuse_pixels(uint8_t made[restrict 3 * BLOCK], const uint8_t *restrict rgb, const float *restrict alpha,
+                              Between b, size_t width, int n)
 {
     float own[3][BLOCK], shares[BLOCK] = {0};
     uint8_t seen[3 * BLOCK] = {0};
     int fused[3][BLOCK];
-    /* Loops of a size that compilers know are worth the copies. */
     memcpy(seen, rgb, 3 * n);
     memcpy(shares, alpha, sizeof(float) * n);
     for (int i = 0; i < BLOCK; i++)
@@ -183,8 +182,16 @@ static void fuse_block(uint8_t *restrict made, const uint8_t *restrict rgb, cons
                    width);
     for (int i = 0; i < BLOCK; i++)
         for (int colour = 0; colour < 3; colour++)
-            seen[3 * i + colour] = wanted[i] ? (uint8_t)fused[colour][i] : seen[3 * i + colour];
-    memcpy(made, seen, 3 * n);
+            made[3 * i + colour] = (uint8_t)fused[colour][i];
+}
+
+static inline void fuse_block(uint8_t made[restrict 3 * BLOCK], const uint8_t *restrict rgb, const float *restrict alpha,
+                              Between b, size_t width, int n)
+{
+    if (n == BLOCK)
+        fuse_pixels(made, rgb, alpha, b, width, BLOCK);
+    else
+        fuse_pixels(made, rgb, alpha, b, width, n);
 }
 
 /* The first and the last row and column of soft pixels, the last ones not included; all 0 where there are none. */
@@ -278,8 +285,11 @@ EXPORTED int KERNEL(fuse_colours)(uint8_t *out, const uint8_t *picture, const fl
             if (!b.above)
                 b = enlarged_row(&e, y);
             Between here = {b.above + from, b.below + from, b.share};
-            const float *shares = alpha + (size_t)y * width + from;
-            fuse_block(made + 3 * from, rgb + 3 * from, shares, wanted, here, width, block_size(from, width));
+            uint8_t fused[3 * BLOCK];
+            fuse_block(fused, rgb + 3 * from, alpha + (size_t)y * width + from, here, width, block_size(from, width));
+            for (int i = 0; i < block_size(from, width); i++)
+                if (wanted[i])
+                    memcpy(made + 3 * (from + i), fused + 3 * i, 3);
         }
     }
     close_enlarged(&e);
@@ -305,17 +315,17 @@ EXPORTED int KERNEL(fused_over)(uint8_t *out, int out_apart, const uint8_t *pict
         Between b = {0};
         for (int from = 0; from < width; from += BLOCK) {
             int n = block_size(from, width);
-            if (!any_soft(shares + from, n)) {
-                over_block(made + 3 * from, rgb + 3 * from, shares + from, behind + 3 * from, n);
+            int kinds = kinds_in(shares + from, n);
+            if (!(kinds & SOFT)) {
+                over_block(made + 3 * from, rgb + 3 * from, shares + from, behind + 3 * from, kinds, n);
                 continue;
             }
-            uint8_t fused[3 * BLOCK], wanted[BLOCK];
-            memset(wanted, 1, BLOCK);
+            uint8_t fused[3 * BLOCK];
             if (!b.above)
                 b = enlarged_row(&e, y);
             Between here = {b.above + from, b.below + from, b.share};
-            fuse_block(fused, rgb + 3 * from, shares + from, wanted, here, width, n);
-            mix_block(made + 3 * from, fused, shares + from, behind + 3 * from, n);
+            fuse_block(fused, rgb + 3 * from, shares + from, here, width, n);
+            over_block(made + 3 * from, fused, shares + from, behind + 3 * from, ABOVE_ZERO | BELOW_ONE, n);
         }
     }
     close_enlarged(&e);

@@ -201,48 +201,108 @@ EXPORTED int KERNEL(coefficients)(float *restrict out, const uint8_t *restrict g
     return 1;
 }
 
-/* The small alpha as large as the picture, (height, width); where it is between 0 and 1 there, a_Y·Y + a_C·C + b instead,
-   kept between 0 and the ceiling, which is of the small alpha's size. 0: no memory. */
-EXPORTED int KERNEL(filter_soft)(float *restrict alpha, const uint8_t *picture, int height, int width,
-                                 const float *coefficients, int halved_height, int halved_width, const float *small,
-                                 const float *ceiling, int small_height, int small_width, const float *weights)
+/* Of each row of the halved picture, (rows, blocks of the picture's width): whether anything that the pixels of a block are
+   made of is unknown. Small pixels that lie in no unknown half, with their neighbours, are all 0, or all 1. */
+static void unknown_blocks(uint8_t *restrict to, const uint8_t *restrict unknown, int rows, int columns, int small_width,
+                           int width)
 {
-    Enlarged e = {0}, most = {0}, own = {0};
-    int ok = open_enlarged(&e, coefficients, 3, halved_height, halved_width, height, width) &&
-             open_enlarged(&most, ceiling, 1, small_height, small_width, height, width) &&
+    for (int from = 0; from < width; from += BLOCK) {
+        int last = least(from + BLOCK, width) - 1;
+        int first = least(place(from, small_width, width).first / 2, place(from, columns, width).first);
+        int second = most(place(last, small_width, width).second / 2, place(last, columns, width).second);
+        for (int y = 0; y < rows; y++) {
+            uint8_t any = 0;
+            for (int x = first; x <= second; x++)
+                any |= unknown[(size_t)y * columns + x];
+            to[(size_t)y * blocks_of(width) + from / BLOCK] = any;
+        }
+    }
+}
+
+/* a_Y·Y + a_C·C + b where alpha is between 0 and 1, kept between 0 and the ceiling: n pixels, from column `from` on. */
+static inline void filter_pixels(float *restrict alpha, const uint8_t *restrict rgb, Between b, Between top, int from,
+                                 int width, const float *restrict weights, int n)
+{
+    const float *restrict above = b.above + from, *restrict below = b.below + from;
+    for (int i = 0; i < n; i++) {
+        float luminance, difference, old = alpha[i];
+        levels(rgb + 3 * i, weights, &luminance, &difference);
+        float a_y = between(above, below, b.share, i);
+        float a_c = between(above + width, below + width, b.share, i);
+        float rest = between(above + 2 * (size_t)width, below + 2 * (size_t)width, b.share, i);
+        /* Weights of neighbours, rounded, may add up to a little more than 1. */
+        float limit = within(between(top.above + from, top.below + from, top.share, i), 0, 1);
+        float filtered = within(a_y * luminance + a_c * difference + rest, 0, limit);
+        alpha[i] = ((old > 0) & (old < 1)) ? filtered : old;
+    }
+}
+
+static inline void filter_block(float *restrict alpha, const uint8_t *restrict rgb, Between b, Between top, int from,
+                                int width, const float *restrict weights, int n)
+{
+    if (!any_soft(alpha, n))
+        return;
+    if (n == BLOCK) /* compilers make more of a size that they know */
+        filter_pixels(alpha, rgb, b, top, from, width, weights, BLOCK);
+    else
+        filter_pixels(alpha, rgb, b, top, from, width, weights, n);
+}
+
+/* The small alpha as large as the picture, (height, width); where it is between 0 and 1 there, a_Y·Y + a_C·C + b instead,
+   kept between 0 and the ceiling, which is of the small alpha's size. unknown: the small alpha's unknown_halves, or more.
+   0: no memory. */
+EXPORTED int KERNEL(filter_soft)(float *restrict alpha, const uint8_t *picture, int height, int width,
+                                 const float *coefficients, int halved_height, int halved_width, const uint8_t *unknown,
+                                 const float *small, const float *ceiling, int small_height, int small_width,
+                                 const float *weights)
+{
+    Enlarged e = {0}, highest = {0}, own = {0};
+    int blocks = blocks_of(width);
+    /* Which blocks need more than a copy, in each row of the halved picture, and in a row of the picture. */
+    uint8_t *wanted = malloc((size_t)halved_height * blocks), *any = malloc(blocks);
+    int *columns = malloc(sizeof(int) * blocks); /* of the small alpha, where blocks begin */
+    int ok = wanted && any && columns && open_enlarged(&e, coefficients, 3, halved_height, halved_width, height, width) &&
+             open_enlarged(&highest, ceiling, 1, small_height, small_width, height, width) &&
              open_enlarged(&own, small, 1, small_height, small_width, height, width);
+    if (ok)
+        unknown_blocks(wanted, unknown, halved_height, halved_width, small_width, width);
+    for (int block = 0; ok && block < blocks; block++)
+        columns[block] = place(block * BLOCK, small_width, width).first;
     for (int y = 0; ok && y < height; y++) {
         float *restrict row = alpha + (size_t)y * width;
         const uint8_t *restrict rgb = picture + (size_t)y * width * 3;
-        Between b = {0}, top = {0}, here = enlarged_row(&own, y);
-        /* Between two equal numbers lies nothing else, so that what is 0 or 1 all around stays so. */
-        for (int x = 0; x < width; x++)
-            row[x] = between(here.above, here.below, here.share, x);
-        for (int from = 0; from < width; from += BLOCK) {
-            int n = block_size(from, width);
-            if (!any_soft(row + from, n))
+        Place at = row_of(&own, y), halved = row_of(&e, y);
+        int first = least(at.first / 2, halved.first), second = most(at.second / 2, halved.second);
+        memcpy(any, wanted + (size_t)first * blocks, blocks);
+        for (int line = first + 1; line <= second; line++)
+            for (int block = 0; block < blocks; block++)
+                any[block] |= wanted[(size_t)line * blocks + block];
+        for (int block = 0, beyond; block < blocks; block = beyond) {
+            int from = block * BLOCK;
+            for (beyond = block + 1; beyond < blocks && !any[beyond] == !any[block];)
+                beyond++;
+            int end = least(beyond * BLOCK, width);
+            if (!any[block]) {
+                float known = small[(size_t)at.first * small_width + columns[block]];
+                for (; from < end; from++)
+                    row[from] = known;
                 continue;
-            if (!b.above) {
-                b = enlarged_row(&e, y);
-                top = enlarged_row(&most, y);
             }
-            const float *restrict above = b.above + from, *restrict below = b.below + from;
-            for (int i = 0; i < n; i++) {
-                float luminance, difference, old = row[from + i];
-                levels(rgb + 3 * (from + i), weights, &luminance, &difference);
-                float a_y = between(above, below, b.share, i);
-                float a_c = between(above + width, below + width, b.share, i);
-                float rest = between(above + 2 * (size_t)width, below + 2 * (size_t)width, b.share, i);
-                /* Weights of neighbours, rounded, may add up to a little more than 1. */
-                float highest = within(between(top.above + from, top.below + from, top.share, i), 0, 1);
-                float filtered = within(a_y * luminance + a_c * difference + rest, 0, highest);
-                row[from + i] = ((old > 0) & (old < 1)) ? filtered : old;
-            }
+            Between here = enlarged_part(&own, at, from, end), b = enlarged_part(&e, halved, from, end);
+            Between top = enlarged_part(&highest, at, from, end);
+            /* Between two equal numbers lies nothing else, so that what is 0 or 1 all around stays so. */
+            for (int x = from; x < end; x++)
+                row[x] = between(here.above, here.below, here.share, x);
+            for (; from < end; from += BLOCK)
+                filter_block(row + from, rgb + 3 * from, b, top, from, width, weights, block_size(from, width));
         }
     }
     close_enlarged(&e);
-    close_enlarged(&most);
+    close_enlarged(&highest);
     close_enlarged(&own);
+    free(wanted);
+    free(any);
+    free(columns);
     return ok;
 }
 

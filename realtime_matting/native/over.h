@@ -5,21 +5,8 @@
 
 #include "kernels.h"
 
-/* What the shares of a block's n pixels are: all 0, all 1, or neither. */
-typedef enum { NOTHING, MIXED, EVERYTHING } Cover;
-
-static inline Cover cover_of(const float *restrict shares, int n)
-{
-    int above_zero = 0, below_one = 0;
-    for (int i = 0; i < n; i++) {
-        above_zero |= shares[i] > 0;
-        below_one |= shares[i] < 1;
-    }
-    return !above_zero ? NOTHING : below_one ? MIXED : EVERYTHING;
-}
-
 /* made = B + α(F − B), rounded to the nearest; made may be the background. */
-static inline void mix_block(uint8_t *made, const uint8_t *front, const float *restrict shares, const uint8_t *behind,
+FOR_ANY_SIZE void mix_pixels(uint8_t *made, const uint8_t *front, const float *restrict shares, const uint8_t *behind,
                              int n)
 {
     float share[3 * BLOCK];
@@ -31,17 +18,25 @@ static inline void mix_block(uint8_t *made, const uint8_t *front, const float *r
     memcpy(made, mixed, 3 * (size_t)n);
 }
 
-/* The same, with as little work as the shares allow. */
-static inline void over_block(uint8_t *made, const uint8_t *front, const float *restrict shares, const uint8_t *behind,
-                              int n)
+/* The same, with as little work as the shares allow, which are of these kinds. */
+FOR_ANY_SIZE void over_pixels(uint8_t *made, const uint8_t *front, const float *restrict shares, const uint8_t *behind,
+                              int kinds, int n)
 {
-    Cover cover = cover_of(shares, n);
-    if (cover == MIXED)
-        mix_block(made, front, shares, behind, n);
-    else if (cover == EVERYTHING)
+    if (kinds & ABOVE_ZERO && kinds & BELOW_ONE)
+        mix_pixels(made, front, shares, behind, n);
+    else if (kinds & ABOVE_ZERO)
         memcpy(made, front, 3 * (size_t)n);
     else if (made != behind)
         memcpy(made, behind, 3 * (size_t)n);
+}
+
+static inline void over_block(uint8_t *made, const uint8_t *front, const float *restrict shares, const uint8_t *behind,
+                              int kinds, int n)
+{
+    if (n == BLOCK)
+        over_pixels(made, front, shares, behind, kinds, BLOCK);
+    else
+        over_pixels(made, front, shares, behind, kinds, n);
 }
 
 #endif
