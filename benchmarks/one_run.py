@@ -162,6 +162,7 @@ def measure_ours(task: Task, out: str) -> Result:
     from realtime_matting.frames import Frame, StreamInfo
     from realtime_matting.presets.opening import open_matter
     from realtime_matting.presets.preset import Preset, load_preset
+    from realtime_matting.startup import leave_out_converter
 
     class Shortened:
         """The first frames of a source."""
@@ -173,6 +174,7 @@ def measure_ours(task: Task, out: str) -> Result:
         def __iter__(self) -> Iterator[Frame]:
             return islice(self._frames, task.frames)
 
+    leave_out_converter()  # as ``rtmatte`` does
     preset = load_preset(task.way) if task.way in PRESETS else Preset(model=task.way)
     if task.path == "live":
         return measure_live(task, preset)

@@ -22,6 +22,7 @@ from realtime_matting.cli.signals import leave_on_signal
 from realtime_matting.cli.video import video
 from realtime_matting.cli.webcam import webcam
 from realtime_matting.errors import MattingError
+from realtime_matting.startup import leave_out_converter
 
 _LOG = logging.getLogger("realtime_matting")
 
@@ -87,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: the words after ``rtmatte``; those of the process when None.
     """
     _make_streams_safe()
+    leave_out_converter()
     try:
         with leave_on_signal(), _log_on_stderr():
             app(args=None if arguments is None else list(arguments), prog_name="rtmatte")
