@@ -220,8 +220,8 @@ static void unknown_blocks(uint8_t *restrict to, const uint8_t *restrict unknown
 }
 
 /* a_Y·Y + a_C·C + b where alpha is between 0 and 1, kept between 0 and the ceiling: n pixels, from column `from` on. */
-static inline void filter_pixels(float *restrict alpha, const uint8_t *restrict rgb, Between b, Between top, int from,
-                                 int width, const float *restrict weights, int n)
+FOR_ANY_SIZE void filter_pixels(float *restrict alpha, const uint8_t *restrict rgb, Between b, Between top, int from,
+                                int width, const float *restrict weights, int n)
 {
     const float *restrict above = b.above + from, *restrict below = b.below + from;
     for (int i = 0; i < n; i++) {
@@ -242,7 +242,7 @@ static inline void filter_block(float *restrict alpha, const uint8_t *restrict r
 {
     if (!any_soft(alpha, n))
         return;
-    if (n == BLOCK) /* compilers make more of a size that they know */
+    if (n == BLOCK)
         filter_pixels(alpha, rgb, b, top, from, width, weights, BLOCK);
     else
         filter_pixels(alpha, rgb, b, top, from, width, weights, n);
