@@ -65,7 +65,7 @@ static inline void at_places(float *restrict to, const float *restrict from, int
 {
     int i = 0;
 #if defined(__AVX2__)
-    /* Eight lie between nine small ones: two registers. Compilers gather them one by one, in three times the time. */
+    /* Eight lie between nine small ones: two registers. Compilers put them together one by one, which takes longer. */
     for (; i + 8 <= pixels && first[i] + 9 <= n; i += 8) {
         __m256i at = _mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)(first + i)), _mm256_set1_epi32(first[i]));
         __m256 here = _mm256_permutevar8x32_ps(_mm256_loadu_ps(from + first[i]), at);
