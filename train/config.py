@@ -39,11 +39,22 @@ class LossConfig(Strict):
 class TeacherConfig(Strict):
     """Whose T-Net a T-Net learns from: the folder of a checkpoint, and the long sides at which it sees the pictures.
 
-    No ``sides``: its own.
+    No ``sides``: its own. ``same_view``: it sees what the student sees, not mirrored and at the student's size.
+    ``features``: weight of what the encoders' features differ by, beside the trimaps; both views must be the same.
     """
 
     checkpoint: Path
     sides: tuple[Annotated[int, Field(ge=64)], ...] = ()
+    same_view: bool = False
+    features: float = Field(0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _of_one_view(self) -> Self:
+        if self.same_view and self.sides:
+            raise ValueError("same_view takes the student's sizes; leave out sides")
+        if self.features and not self.same_view:
+            raise ValueError("features of different views cannot be compared; set same_view")
+        return self
 
 
 class PhaseConfig(Strict):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from realtime_matting.errors import InputError
@@ -12,8 +13,10 @@ from train.config import TeacherConfig, TrainConfig
 from train.losses import soft_trimap_losses
 from train.networks import build_network
 from train.networks.shm import SHM
+from train.networks.tnet_mobile import MobileTNet
 from train.recipes.shm import train_shm
-from train.recipes.shm_distillation import Teacher
+from train.recipes.shm_distillation import Features, Teacher, distillation_job
+from train.thin import thin
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +138,80 @@ def test_a_larger_target_is_averaged_to_the_logits_size() -> None:
     large = torch.softmax(torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(2)), dim=1)
     small = torch.nn.functional.interpolate(large, size=(4, 4), mode="bilinear", align_corners=False, antialias=True)
     torch.testing.assert_close(soft_trimap_losses(small.log(), large), torch.zeros(1), atol=1e-6, rtol=0)
+
+
+def _thin_student(toy_config: TrainConfig, taught_by: Path, folder: Path, **teacher: object) -> TrainConfig:
+    """To learn the teacher's T-Net with half of the channels inside its last blocks, from the same views."""
+    hidden = [32, 96, 144, 144, 240, 240, 480, 0, 480, 336, 336, 672, 576, 0, 576, 1152]
+    thin(taught_by, toy_config, hidden, folder, samples=4)
+    view = TeacherConfig.model_validate({"checkpoint": taught_by, "same_view": True, **teacher})
+    change = {"teacher": view, "start_file": folder, "learning_rate": 3e-4, "ema": 0.5, "trimap_sides": (96, 64)}
+    config = _with_teacher(toy_config, taught_by, **change)
+    return config.model_copy(update={"network_options": {"trimap_hidden": hidden}})
+
+
+def test_a_thinner_student_learns_the_same_view_and_the_features(
+    toy_config: TrainConfig, taught_by: Path, tmp_path: Path
+) -> None:
+    config = _thin_student(toy_config, taught_by, tmp_path / "thin", features=1.0)
+    first = train_shm(config, "t_net", tmp_path / "run", resume=False, steps=1, device="cpu")
+    for steps in (6, 12):
+        last = train_shm(config, "t_net", tmp_path / "run", resume=True, steps=steps, device="cpu")
+    assert 0 < last["divergence"] < first["divergence"]
+    before, after = (load_file(tmp_path / run / "model.safetensors") for run in ("thin", "run/t_net/last"))
+    learnt = [name for name in after if "t_net.encoder" in name and not torch.equal(before[name], after[name])]
+    assert learnt
+    assert not any("running_" in name for name in learnt)
+
+
+def test_the_same_view_is_neither_mirrored_nor_of_another_size(taught_by: Path) -> None:
+    teacher = Teacher(TeacherConfig(checkpoint=taught_by, same_view=True))
+    image, odd = torch.rand(2, 3, 64, 96), torch.tensor([1, 3])
+    plain = teacher.probabilities(image, 64, torch.tensor([False, False]))
+    assert torch.equal(teacher.view(image, 5, 64, odd), plain)
+    assert torch.equal(teacher.best(image, 64), plain)
+
+
+def test_a_teacher_gives_what_its_checkpoint_gives(taught_by: Path) -> None:
+    """Its batch norms are in its convolutions, which is quicker and must not be seen."""
+    shm, _ = load_network(taught_by)
+    assert isinstance(shm, SHM)
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        expected = torch.softmax(shm.trimap_logits(image, 96), dim=1)
+    teacher = Teacher(TeacherConfig(checkpoint=taught_by, same_view=True))
+    torch.testing.assert_close(teacher.best(image, 96), expected, rtol=0, atol=1e-5)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in teacher.network.t_net.modules())
+
+
+def test_features_are_apart_by_a_share_of_their_square() -> None:
+    one, other = Features(MobileTNet()), Features(MobileTNet())
+    other.last = [torch.full((2, 3, 4, 4), 2.0), torch.ones(2, 5, 2, 2)]
+    one.last = [torch.full((2, 3, 4, 4), 3.0), torch.ones(2, 5, 2, 2)]
+    torch.testing.assert_close(one.apart(other), torch.tensor([0.125, 0.125]))
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"same_view": True, "sides": [96]}, "leave out sides"),
+        ({"features": 1.0}, "set same_view"),
+    ],
+)
+def test_views_that_cannot_be_compared_are_told(options: dict[str, object], why: str, taught_by: Path) -> None:
+    with pytest.raises(ValueError, match=why):
+        TeacherConfig.model_validate({"checkpoint": taught_by, **options})
+
+
+def test_features_are_learnt_from_an_encoder_of_the_same_widths(
+    toy_config: TrainConfig, taught_by: Path, tmp_path: Path
+) -> None:
+    config = _thin_student(toy_config, taught_by, tmp_path / "thin", features=1.0)
+    student = build_network(config.network, config.network_options)
+    assert isinstance(student, SHM)
+    assert isinstance(student.t_net, MobileTNet)
+    student.t_net.encoder.widths[-1] = 100
+    phase = config.phase("t_net")
+    assert phase.teacher is not None
+    with pytest.raises(InputError, match="features of different widths"):
+        distillation_job(student, phase, phase.teacher)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from train.networks.mnet import LIGHT_DEPTHS, LIGHT_WIDTHS, MNet
-from train.networks.tnet_mobile import MobileTNet
+from train.networks.tnet_mobile import LITE0, MobileTNet, with_hidden
 
 
 class Prediction(NamedTuple):
@@ -95,6 +95,7 @@ def shm_mobile(
     *,
     widths: Sequence[int] = LIGHT_WIDTHS,
     depths: Sequence[int] = LIGHT_DEPTHS,
+    trimap_hidden: Sequence[int] | None = None,
     trimap_long_side: int = 320,
     matting_long_side: int = 512,
 ) -> SHM:
@@ -102,10 +103,11 @@ def shm_mobile(
 
     Args:
         widths, depths: of the M-Net's five stages, see :class:`train.networks.mnet.MNet`.
+        trimap_hidden: widths inside the blocks of the T-Net's encoder, see `with_hidden`; None: those of its backbone.
         trimap_long_side, matting_long_side: see :class:`SHM`.
 
     Raises:
-        ValueError: not five stages, or a number that is not positive.
+        ValueError: not five stages, a number that is not positive, or widths that the T-Net's blocks cannot have.
     """
     for name, stages in (("widths", widths), ("depths", depths)):
         if len(stages) != len(LIGHT_WIDTHS) or any(n < 1 for n in stages):
@@ -114,4 +116,5 @@ def shm_mobile(
         if side < 64:
             raise ValueError(f"{name} is at least 64 pixels, not {side}")
     light = MNet(tuple(widths), tuple(depths), decoder_kernel=3, skips=True)
-    return SHM(MobileTNet(), light, trimap_long_side=trimap_long_side, matting_long_side=matting_long_side)
+    encoder = LITE0 if trimap_hidden is None else with_hidden(LITE0, trimap_hidden)
+    return SHM(MobileTNet(encoder), light, trimap_long_side=trimap_long_side, matting_long_side=matting_long_side)

@@ -6,10 +6,12 @@ coarsest level of PSPNet's pyramid (Zhao et al. 2017, arXiv 1612.01105), and lat
 up (Lin et al. 2017, arXiv 1612.03144). The logits are computed at stride 2: a trimap needs no finer edge.
 
 The encoder has the shape of EfficientNet-Lite0 (Tan and Le 2019, arXiv 1905.11946, without squeeze-and-excitation), so
-that its ImageNet weights can start the training: :mod:`train.pretrained`.
+that its ImageNet weights can start the training: :mod:`train.pretrained`. What it has too much of for three classes can
+be taken out of its blocks afterwards: :mod:`train.thin`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,12 +22,25 @@ from train.networks.padding import pad_to_stride
 
 @dataclass(frozen=True)
 class Block:
-    """One inverted residual block: depthwise kernel, output width, stride, expansion."""
+    """One inverted residual block: depthwise kernel, output width, stride, expansion.
+
+    ``hidden``: the width between its 1×1 convolutions, where it is not ``expand`` times the block's input; 0 for a
+    block that hands on what it is given.
+    """
 
     kernel: int
     width: int
     stride: int
     expand: int = 6
+    hidden: int | None = None
+
+    def hidden_width(self, cin: int) -> int:
+        """The width between the 1×1 convolutions when the block is given ``cin`` channels."""
+        return cin * self.expand if self.hidden is None else self.hidden
+
+    def keeps_shape(self, cin: int) -> bool:
+        """Whether what it gives has the shape of the ``cin`` channels it is given."""
+        return self.stride == 1 and cin == self.width
 
 
 def _row(kernel: int, width: int, stride: int, count: int, expand: int = 6) -> list[Block]:
@@ -50,6 +65,27 @@ LITE0 = EncoderShape(
         *(*_row(5, 192, 2, 4), *_row(3, 320, 1, 1)),
     ),
 )
+
+
+def with_hidden(shape: EncoderShape, hidden: Sequence[int]) -> EncoderShape:
+    """The same encoder with other widths inside its blocks, one number each; see `Block.hidden`.
+
+    Raises:
+        ValueError: not a number for each block, or one that the block cannot have.
+    """
+    if len(hidden) != len(shape.blocks):
+        raise ValueError(f"trimap_hidden are {len(shape.blocks)} widths, one for each block, not {len(hidden)}")
+    blocks, cin = [], shape.stem
+    for number, (block, width) in enumerate(zip(shape.blocks, hidden, strict=True)):
+        if block.expand == 1 and width != cin:
+            raise ValueError(f"trimap_hidden: block {number} has no convolution before its own, so {cin}, not {width}")
+        if width < 0 or (width == 0 and not block.keeps_shape(cin)):
+            raise ValueError(f"trimap_hidden: block {number} changes size or width, so more than 0, not {width}")
+        blocks.append(replace(block, hidden=width))
+        cin = block.width
+    return EncoderShape(shape.stem, tuple(blocks))
+
+
 DECODER_WIDTHS = (64, 48, 32, 16)  # at strides 16, 8, 4, 2
 
 
@@ -66,22 +102,30 @@ def conv(cin: int, cout: int, kernel: int = 1, stride: int = 1, *, act: bool = T
 
 
 class InvertedResidual(nn.Module):
-    """1×1 expand, k×k depthwise, 1×1 project without activation; identity added where shapes allow."""
+    """1×1 expand, k×k depthwise, 1×1 project without activation; identity added where shapes allow.
+
+    A block without hidden channels has no ``body``.
+    """
 
     def __init__(self, cin: int, block: Block) -> None:
         super().__init__()
-        hidden = cin * block.expand
-        expand = [conv(cin, hidden)] if block.expand > 1 else []
-        self.body = nn.Sequential(
-            *expand,
-            conv(hidden, hidden, block.kernel, block.stride, groups=hidden),
-            conv(hidden, block.width, act=False),
-        )
+        hidden = block.hidden_width(cin)
+        self.body = None
+        if hidden:
+            expand = [conv(cin, hidden)] if block.expand > 1 else []
+            self.body = nn.Sequential(
+                *expand,
+                conv(hidden, hidden, block.kernel, block.stride, groups=hidden),
+                conv(hidden, block.width, act=False),
+            )
         self.halves = block.stride == 2
-        self.keeps_shape = block.stride == 1 and cin == block.width
+        self.keeps_shape = block.keeps_shape(cin)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x) if self.keeps_shape else self.body(x)
+        if self.body is None:
+            return x
+        given: Tensor = self.body(x)
+        return x + given if self.keeps_shape else given
 
 
 class Encoder(nn.Module):
