@@ -1,6 +1,6 @@
 """Bundle → checkpoint: where training goes on when all that is left of a run are the networks that it shipped.
 
-    python -m export.restore shm-balanced --config configs/train/shm_mobile_third.yaml --out runs/shipped
+    python -m export.restore shm-balanced --config configs/train/shm_mobile_tenth.yaml --out runs/shipped
     python -m train shm --phase end_to_end --config … --t-net runs/shipped --m-net runs/shipped
 
 A bundle's graphs hold no batch norm: it was folded into the convolution before it, and networks without it hardly learn
@@ -11,7 +11,7 @@ the bundle's alpha, up to rounding.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import onnx
@@ -19,7 +19,6 @@ import torch
 import typer
 from onnx import numpy_helper
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from realtime_matting.errors import InputError, OutputError
 from realtime_matting.models.bundle import Bundle, Role
@@ -27,10 +26,9 @@ from realtime_matting.models.registry import find_bundle
 from train.checkpoints import Checkpoint, save_checkpoint
 from train.cli import run
 from train.config import TrainConfig, load_config
-from train.data.dataset import MattingSamples
-from train.loop import to_float
 from train.networks import build_network
 from train.networks.shm import SHM
+from train.pictures import batches_of
 from train.recipes.shm_end_to_end import EndToEndPhase, cut_windows
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -141,7 +139,7 @@ def _unfold(network: SHM, config: TrainConfig, count: int) -> None:
         sums[norm] = [total + values.sum(1), squares + (values**2).sum(1), seen + values.shape[1]]
 
     hooks = [norm.register_forward_pre_hook(add) for norm in norms]
-    for batch in _batches(config, count):
+    for batch in batches_of(config, _PHASE, count):
         _show(network, batch, config)
     for hook in hooks:
         hook.remove()
@@ -155,16 +153,6 @@ def _unfold(network: SHM, config: TrainConfig, count: int) -> None:
         variance = (deviation / scale) ** 2
         norm.running_mean, norm.running_var = (mean / scale).float(), variance.float()
         norm.weight.copy_(scale * (variance + norm.eps).sqrt())
-
-
-def _batches(config: TrainConfig, count: int) -> Iterator[dict[str, Any]]:
-    phase = config.phase(_PHASE)
-    pictures = MattingSamples(
-        config.data, config.sample_spec(_PHASE), seed=config.seed, batch_size=phase.batch_size, split="all",
-        holdout=config.holdout,
-    )  # fmt: skip
-    pictures.length = count
-    return (to_float(batch) for batch in DataLoader(pictures, batch_size=phase.batch_size))
 
 
 def _show(network: SHM, batch: Mapping[str, Tensor], config: TrainConfig) -> None:

@@ -1,7 +1,7 @@
 """A T-Net with fewer channels inside its encoder's blocks, cut out of one that is trained.
 
     python -m train.thin runs/shipped --config configs/train/shm_mobile_tenth.yaml \\
-        --hidden 32,64,64,112,128,176,192,0,384,320,320,512,448,256,256,768 --out runs/thin
+        --hidden 32,96,112,144,176,240,240,240,480,512,512,672,576,576,576,864 --out runs/thin
 
 Between its two 1×1 convolutions an inverted residual block has six times as many channels as it gives; a network that
 was made for a thousand classes does not need all of them for three. Which ones it needs least is measured on pictures
@@ -18,17 +18,15 @@ from typing import Annotated
 import torch
 import typer
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from realtime_matting.errors import InputError, OutputError
 from train.checkpoints import Checkpoint, load_network, save_checkpoint
 from train.cli import run
 from train.config import TrainConfig, load_config
-from train.data.dataset import MattingSamples
-from train.loop import to_float
 from train.networks import build_network
 from train.networks.shm import SHM
 from train.networks.tnet_mobile import InvertedResidual
+from train.pictures import batches_of
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _PHASE = "t_net"
@@ -152,14 +150,9 @@ def _moments(network: SHM, config: TrainConfig, samples: int) -> dict[InvertedRe
 
     hooks = [watch(block, block.body[-1]) for block in _blocks(network) if block.body is not None]
     phase = config.phase(_PHASE)
-    pictures = MattingSamples(
-        config.data, config.sample_spec(_PHASE), seed=config.seed, batch_size=phase.batch_size, split="all",
-        holdout=config.holdout,
-    )  # fmt: skip
-    pictures.length = samples
     side = phase.trimap_sides[0] if phase.trimap_sides else network.trimap_long_side
-    for batch in DataLoader(pictures, batch_size=min(samples, phase.batch_size)):
-        network.trimap_logits(to_float(batch)["image"], side)
+    for batch in batches_of(config, _PHASE, samples):
+        network.trimap_logits(batch["image"], side)
     for hook in hooks:
         hook.remove()
     return {
