@@ -1,6 +1,6 @@
 """Bundle → checkpoint: where training goes on when all that is left of a run are the networks that it shipped.
 
-    python -m export.restore shm-balanced --config configs/train/shm_mobile_tenth.yaml --out runs/shipped
+    python -m export.restore shm-balanced --config configs/train/shm_mobile_ninth.yaml --out runs/shipped
     python -m train shm --phase end_to_end --config … --t-net runs/shipped --m-net runs/shipped
 
 A bundle's graphs hold no batch norm: it was folded into the convolution before it, and networks without it hardly learn

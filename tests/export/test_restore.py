@@ -21,11 +21,7 @@ from train.config import TrainConfig
 from train.networks.shm import SHM
 from train.recipes.shm import train_shm
 
-OPTIONS = {
-    "widths": [8, 16, 32, 64, 96],
-    "depths": [1, 2, 2, 2, 2],
-    "trimap_hidden": [32, 96, 112, 144, 176, 240, 240, 240, 480, 512, 512, 672, 576, 576, 576, 864],
-}
+OPTIONS = {"widths": [8, 16, 32, 64, 96], "depths": [1, 2, 2, 2, 2]}
 
 
 @pytest.fixture(scope="module")
