@@ -46,7 +46,7 @@ class TeacherConfig(Strict):
     checkpoint: Path
     sides: tuple[Annotated[int, Field(ge=64)], ...] = ()
     same_view: bool = False
-    features: float = Field(0.0, ge=0)
+    features: Annotated[float, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
     def _of_one_view(self) -> Self:

@@ -13,7 +13,7 @@ from train.checkpoints import Checkpoint, load_network, save_checkpoint
 from train.config import TrainConfig
 from train.networks import build_network
 from train.networks.shm import SHM
-from train.networks.tnet_mobile import LITE0, InvertedResidual, MobileTNet, with_hidden
+from train.networks.tnet_mobile import LITE0, Encoder, InvertedResidual, MobileTNet, with_hidden
 from train.thin import app, thin
 
 FULL = [32, 96, 144, 144, 240, 240, 480, 480, 480, 672, 672, 672, 1152, 1152, 1152, 1152]
@@ -28,25 +28,29 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     network = build_network("shm-mobile", {"trimap_long_side": 96})
     assert isinstance(network, SHM)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
+    for name, buffer in network.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.normal_(0, 0.1)
+        elif name.endswith("running_var"):
+            buffer.uniform_(0.5, 1.5)
     with torch.no_grad():
-        _body(network, 15)[-1][0].weight[:, -QUIET:] *= 1e-4  # type: ignore[index, operator, union-attr]
+        _last(network)[0].weight[:, -QUIET:] *= 1e-4
     folder = tmp_path_factory.mktemp("trained") / "last"
     about = Checkpoint("shm-mobile", "end_to_end", 7, {"seed": 1}, {}, {"trimap_long_side": 96})
     save_checkpoint(folder, about, network.state_dict(), None, None)
     return folder
 
 
-def _body(network: nn.Module, number: int) -> nn.Sequential:
-    assert isinstance(network, SHM)
-    assert isinstance(network.t_net, MobileTNet)
-    block = network.t_net.encoder.blocks[number]
-    assert isinstance(block, InvertedResidual)
-    assert block.body is not None
-    return block.body
+def _blocks(network: nn.Module) -> list[InvertedResidual]:
+    return [module for module in network.modules() if isinstance(module, InvertedResidual)]
+
+
+def _last(network: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    """The last block's last convolution and its norm."""
+    convolution, norm = [module for module in _blocks(network)[-1].modules() if not list(module.children())][-2:]
+    assert isinstance(convolution, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    return convolution, norm
 
 
 def _logits(folder: Path) -> torch.Tensor:
@@ -58,10 +62,11 @@ def _logits(folder: Path) -> torch.Tensor:
 
 
 def _widths(folder: Path) -> list[int]:
-    network, _ = load_network(folder)
-    assert isinstance(network, SHM)
-    blocks = [block for block in network.t_net.modules() if isinstance(block, InvertedResidual)]
-    return [0 if block.body is None else block.body[-1][0].in_channels for block in blocks]  # type: ignore[index, union-attr, misc]
+    widths = []
+    for block in _blocks(load_network(folder)[0]):
+        convolutions = [module for module in block.modules() if isinstance(module, nn.Conv2d)]
+        widths.append(convolutions[-1].in_channels if convolutions else 0)
+    return widths
 
 
 def test_the_checkpoint_has_the_widths_asked_for_and_says_so(trained: Path, toy_file: Path, tmp_path: Path) -> None:
@@ -97,21 +102,20 @@ def test_what_goes_leaves_its_mean(trained: Path, toy_config: TrainConfig, tmp_p
     hidden = [*FULL[:-1], 64]
     thin(trained, toy_config, hidden, tmp_path / "thin", samples=16)
     whole, less = (load_network(folder)[0] for folder in (trained, tmp_path / "thin"))
-    norm = _body(less, 15)[-1][1]  # type: ignore[index]
-    shifted = norm.running_mean.clone()  # type: ignore[union-attr, operator]
+    unshifted, shifted = (dict(_last(network)[1].named_buffers())["running_mean"] for network in (whole, less))
     picture = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(4))
     with torch.no_grad():
         expected = _encoded(whole, picture).mean(dim=(0, 2, 3))
         apart = (_encoded(less, picture).mean(dim=(0, 2, 3)) - expected).abs().mean()
-        norm.running_mean.copy_(_body(whole, 15)[-1][1].running_mean)  # type: ignore[index, union-attr, operator]
+        assert not torch.equal(shifted, unshifted)
+        shifted.copy_(unshifted)
         without = (_encoded(less, picture).mean(dim=(0, 2, 3)) - expected).abs().mean()
-    assert not torch.equal(shifted, norm.running_mean)  # type: ignore[union-attr, arg-type]
     assert apart < 0.5 * without
 
 
 def _encoded(network: nn.Module, picture: torch.Tensor) -> torch.Tensor:
-    assert isinstance(network, SHM)
-    features: list[torch.Tensor] = network.t_net.encoder(picture)  # type: ignore[operator, assignment]
+    encoder = next(module for module in network.modules() if isinstance(module, Encoder))
+    features: list[torch.Tensor] = encoder(picture)
     return features[-1]
 
 
