@@ -204,7 +204,7 @@ def choose_mode(modes: Sequence[Mode], size: tuple[int, int], fps: float) -> Mod
         proportions = abs(mode.width / mode.height - width / height)
         raw = mode.ffmpeg_format != "mjpeg"
         compressed_is_wrong = raw != (pixels <= _RAW_FIRST_PIXELS)
-        return (round(slow / fps, 1), round(too_small, 2), pixels * (1 + proportions), compressed_is_wrong)
+        return (round(slow / fps, 1), too_small, pixels * (1 + proportions), compressed_is_wrong)
 
     return min(modes, key=badness)
 
