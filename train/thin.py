@@ -70,10 +70,14 @@ def thin(checkpoint: Path, config: TrainConfig, hidden: Sequence[int], out: Path
     options = {**about.options, "trimap_hidden": list(hidden)}
     thinner = build_network(about.network, options)
     assert isinstance(thinner, SHM)
+    pairs = list(zip(blocks, _blocks(thinner), strict=True))
+    for number, (block, into) in enumerate(pairs):
+        if _hidden(into) > (had := _hidden(block)):
+            raise InputError(f"block {number} has {had} hidden channels, so {_hidden(into)} cannot be cut out of it")
     weights = network.state_dict()
     moments = _moments(network, config, samples)
-    for number, (block, into) in enumerate(zip(blocks, _blocks(thinner), strict=True)):
-        _cut(weights, f"t_net.encoder.blocks.{number}", block, into, moments)
+    for number, (block, into) in enumerate(pairs):
+        _cut(weights, f"t_net.encoder.blocks.{number}", block, _hidden(into), moments)
     thinner.load_state_dict(weights)
     described = {**about.config, "thinned_from": str(checkpoint)}
     made = Checkpoint(about.network, about.phase, about.step, described, {}, options)
@@ -88,17 +92,16 @@ def _blocks(network: SHM) -> list[InvertedResidual]:
     return [module for module in network.t_net.modules() if isinstance(module, InvertedResidual)]
 
 
+@torch.no_grad()
 def _cut(
     weights: dict[str, Tensor],
     name: str,
     block: InvertedResidual,
-    into: InvertedResidual,
+    has: int,
     moments: Mapping[InvertedResidual, Moments],
 ) -> None:
-    """Bring a block's ``weights``, in place, to the width that ``into`` has."""
-    had, has = (_hidden(each) for each in (block, into))
-    if has > had:
-        raise InputError(f"{name}: has {had} hidden channels, so {has} cannot be cut out of it")
+    """Leave so many hidden channels of a block in ``weights``, in place."""
+    had = _hidden(block)
     if has == had or block.body is None:
         return
     if has == 0:
@@ -108,7 +111,9 @@ def _cut(
     mean, variance = moments[block]
     last = len(block.body) - 1
     projection = weights[f"{name}.body.{last}.0.weight"]
-    taken_up = projection.double().flatten(2)[..., 0] * _gain(weights, f"{name}.body.{last}.1")[:, None]
+    _, norm = _projection(block.body)
+    gain = norm.weight.double() / (norm.get_buffer("running_var").double() + norm.eps).sqrt()
+    taken_up = projection.double().flatten(2)[..., 0] * gain[:, None]
     worth = taken_up.square().sum(dim=0) * variance
     kept = torch.topk(worth, has).indices.sort().values
     gone = torch.ones(had, dtype=torch.bool)
@@ -122,17 +127,18 @@ def _cut(
     weights[f"{name}.body.{last}.1.running_mean"] = weights[f"{name}.body.{last}.1.running_mean"] - lost
 
 
-def _gain(weights: Mapping[str, Tensor], norm: str) -> Tensor:
-    """By what a batch norm multiplies each channel; its epsilon, a thousandth, is of no account for a ranking."""
-    return weights[f"{norm}.weight"].double() / (weights[f"{norm}.running_var"].double() + 1e-3).sqrt()
-
-
 def _hidden(block: InvertedResidual) -> int:
-    if block.body is None:
-        return 0
-    convolution = block.body[-1][0]  # type: ignore[index]
+    return 0 if block.body is None else _projection(block.body)[0].in_channels
+
+
+def _projection(body: nn.Sequential) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    """The convolution that takes up the hidden channels, and its norm."""
+    *_, layers = body
+    assert isinstance(layers, nn.Sequential)
+    convolution, norm = layers
     assert isinstance(convolution, nn.Conv2d)
-    return convolution.in_channels
+    assert isinstance(norm, nn.BatchNorm2d)
+    return convolution, norm
 
 
 @torch.no_grad()

@@ -65,6 +65,7 @@ LITE0 = EncoderShape(
         *(*_row(5, 192, 2, 4), *_row(3, 320, 1, 1)),
     ),
 )
+DECODER_WIDTHS = (64, 48, 32, 16)  # at strides 16, 8, 4, 2
 
 
 def with_hidden(shape: EncoderShape, hidden: Sequence[int]) -> EncoderShape:
@@ -84,9 +85,6 @@ def with_hidden(shape: EncoderShape, hidden: Sequence[int]) -> EncoderShape:
         blocks.append(replace(block, hidden=width))
         cin = block.width
     return EncoderShape(shape.stem, tuple(blocks))
-
-
-DECODER_WIDTHS = (64, 48, 32, 16)  # at strides 16, 8, 4, 2
 
 
 def conv(cin: int, cout: int, kernel: int = 1, stride: int = 1, *, act: bool = True, groups: int = 1) -> nn.Sequential:

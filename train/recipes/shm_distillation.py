@@ -76,7 +76,7 @@ class Teacher:
     def view(self, image: Tensor, step: int, side: int, index: Tensor) -> Tensor:
         """What a student that sees ``image`` at ``side`` is to say in this step, of samples with these numbers."""
         if self.same_view:
-            return self.probabilities(image, side, torch.zeros_like(index, dtype=torch.bool))
+            return self.best(image, side)
         return self.probabilities(image, self.sides[step % len(self.sides)], index % 2 == 1)
 
     def best(self, image: Tensor, side: int) -> Tensor:
