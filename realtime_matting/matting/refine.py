@@ -24,6 +24,8 @@ _EPS = 1e-4
 _A_LITTLE_MORE = np.float32(1 + 1e-6)
 _AT_FIRST, _AT_LAST = (3, 2), 1
 """Radii of the filters at the alpha's own size, and of the one that brings it to the picture's (`at_picture_size`)."""
+_MARGIN = 0.03
+"""So close to 0 or 1, or closer, is 0 and 1 after the last filter (`at_picture_size`)."""
 
 
 def fast_guided_filter(
@@ -72,6 +74,9 @@ def at_picture_size(alpha: Alpha, picture: Rgb, *, small: Rgb | None = None) -> 
     37.4, 37.1, 36.5, rendered stills 56.8, 54.2, 53.0, 52.1, 51.9; rendered clips, but for the last, 70.7, 68.6, 67.8,
     67.8, and their dtSSD 3.65, 3.54, 3.50, 3.47.
 
+    What little is left near 0 and 1 is cut off behind the filters rather than before them: a pixel that is cut off
+    before goes in and out of the filtered region from frame to frame. See docs/performance.md.
+
     One that is larger is reduced first; the filter then still gathers what the network left uneven (rendered clips,
     512×288 from 640×360: MAD 7.1 without it and 6.5 with it, dtSSD 4.6 and 3.9).
 
@@ -96,13 +101,22 @@ def at_picture_size(alpha: Alpha, picture: Rgb, *, small: Rgb | None = None) -> 
     unknown = unknown_halves(alpha)
     for radius in _AT_FIRST:
         alpha = _filtered(guide, halved, alpha, unknown, radius)
-    return _filtered(picture, halved, alpha, unknown, _AT_LAST)
+    return _filtered(picture, halved, alpha, unknown, _AT_LAST, margin=_MARGIN)
 
 
 def _filtered(
-    guide: Rgb, halved: NDArray[np.uint8], small: Alpha, unknown: NDArray[np.uint8], radius: int, eps: float = _EPS
+    guide: Rgb,
+    halved: NDArray[np.uint8],
+    small: Alpha,
+    unknown: NDArray[np.uint8],
+    radius: int,
+    eps: float = _EPS,
+    margin: float = 0.0,
 ) -> Alpha:
-    """`fast_guided_filter` with the half of its small guide, (3, h, w), and where it is unknown, `unknown_halves`."""
+    """`fast_guided_filter` with the half of its small guide, (3, h, w), and where it is unknown, `unknown_halves`.
+
+    ``margin``: what becomes 0 and 1 afterwards, see `filter_soft`.
+    """
     # The model knows no edge that is not one of colour: without a ceiling the dark grooves of a wall go on where a dark
     # hat ends.
     ceiling = np.asarray(cv2.dilate(small, _NEIGHBOURS), np.float32)
@@ -110,7 +124,7 @@ def _filtered(
     # a fourth.
     half = np.asarray(cv2.resize(small, halved.shape[:0:-1], interpolation=cv2.INTER_LINEAR), np.float32)
     found = coefficients(halved, half, unknown, _GUIDE, radius=radius, smoothness=eps * 255**2)
-    return filter_soft(small, guide, found, unknown, ceiling, _GUIDE)
+    return filter_soft(small, guide, found, unknown, ceiling, _GUIDE, margin)
 
 
 def _halved(guide: Rgb) -> NDArray[np.uint8]:

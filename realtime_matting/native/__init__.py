@@ -25,7 +25,12 @@ _SIZE = ctypes.c_int
 _NUMBER = ctypes.c_float
 _ARGUMENTS: dict[str, tuple[type[ctypes.c_void_p] | type[ctypes.c_int] | type[ctypes.c_float], ...]] = {
     "coefficients": (_PLANE, _PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _NUMBER),
-    "filter_soft": (_PLANE, _PLANE, _SIZE, _SIZE, _PLANE, _SIZE, _SIZE, _PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _PLANE),
+    "filter_soft": (
+        *(_PLANE, _PLANE, _SIZE, _SIZE),
+        *(_PLANE, _SIZE, _SIZE, _PLANE),
+        *(_PLANE, _PLANE, _SIZE, _SIZE),
+        *(_PLANE, _NUMBER),
+    ),
     "unknown_halves": (_PLANE, _PLANE, _SIZE, _SIZE),
     "near_colours": (_PLANE, _PLANE, _PLANE, _SIZE, _SIZE, _SIZE, _SIZE, _NUMBER),
     "soft_area": (_PLANE, _PLANE, _SIZE, _SIZE),
@@ -79,7 +84,13 @@ def coefficients(
 
 
 def filter_soft(
-    small: Alpha, picture: Rgb, coefficients: Floats, unknown: NDArray[np.uint8], ceiling: Alpha, weights: Floats
+    small: Alpha,
+    picture: Rgb,
+    coefficients: Floats,
+    unknown: NDArray[np.uint8],
+    ceiling: Alpha,
+    weights: Floats,
+    margin: float = 0.0,
 ) -> Alpha:
     """An alpha as large as its picture by linear interpolation; where it is soft then, a_Y·Y + a_C·C + b instead.
 
@@ -90,10 +101,12 @@ def filter_soft(
         unknown: uint8 (h, w), not 0 where `unknown_halves` of the small alpha has it so, or anywhere else.
         ceiling: float32 (h', w') in [0, 1], enlarged in the same way: nothing gets more than that, or less than 0.
         weights: as there.
+        margin: what was filtered is stretched so that values so close to 0 or 1, or closer, become 0 and 1; below 0.5.
 
     Returns:
         float32 (H, W) in [0, 1].
     """
+    _require(0 <= margin < 0.5)
     picture, coefficients, unknown = _bytes(picture), _floats(coefficients), _bytes(unknown)
     small, ceiling, weights = _floats(small), _floats(ceiling), _floats(weights)
     _require(picture.ndim == 3 and picture.shape[2] == 3 and small.ndim == 2 and ceiling.shape == small.shape)
@@ -112,6 +125,7 @@ def filter_soft(
         ceiling,
         *small.shape,
         weights,
+        margin,
     )
     return out
 

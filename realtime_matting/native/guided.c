@@ -219,10 +219,12 @@ static void unknown_blocks(uint8_t *restrict to, const uint8_t *restrict unknown
     }
 }
 
-/* a_Y·Y + a_C·C + b where alpha is between 0 and 1, kept between 0 and the ceiling: n pixels, from column `from` on. */
+/* a_Y·Y + a_C·C + b where alpha is between 0 and 1, kept between 0 and the ceiling, and what is closer than the margin to
+   0 and 1 made 0 and 1 by stretching the rest: n pixels, from column `from` on. */
 FOR_ANY_SIZE void filter_pixels(float *restrict alpha, const uint8_t *restrict rgb, Between b, Between top, int from,
-                                int width, const float *restrict weights, int n)
+                                int width, const float *restrict weights, float margin, int n)
 {
+    const float stretch = 1 / (1 - 2 * margin);
     const float *restrict above = b.above + from, *restrict below = b.below + from;
     for (int i = 0; i < n; i++) {
         float luminance, difference, old = alpha[i];
@@ -233,28 +235,30 @@ FOR_ANY_SIZE void filter_pixels(float *restrict alpha, const uint8_t *restrict r
         /* Weights of neighbours, rounded, may add up to a little more than 1. */
         float limit = within(between(top.above + from, top.below + from, top.share, i), 0, 1);
         float filtered = within(a_y * luminance + a_c * difference + rest, 0, limit);
+        filtered = within((filtered - margin) * stretch, 0, 1);
         alpha[i] = ((old > 0) & (old < 1)) ? filtered : old;
     }
 }
 
 static inline void filter_block(float *restrict alpha, const uint8_t *restrict rgb, Between b, Between top, int from,
-                                int width, const float *restrict weights, int n)
+                                int width, const float *restrict weights, float margin, int n)
 {
     if (!any_soft(alpha, n))
         return;
     if (n == BLOCK)
-        filter_pixels(alpha, rgb, b, top, from, width, weights, BLOCK);
+        filter_pixels(alpha, rgb, b, top, from, width, weights, margin, BLOCK);
     else
-        filter_pixels(alpha, rgb, b, top, from, width, weights, n);
+        filter_pixels(alpha, rgb, b, top, from, width, weights, margin, n);
 }
 
 /* The small alpha as large as the picture, (height, width); where it is between 0 and 1 there, a_Y·Y + a_C·C + b instead,
-   kept between 0 and the ceiling, which is of the small alpha's size. unknown: the small alpha's unknown_halves, or more.
+   kept between 0 and the ceiling, which is of the small alpha's size, and stretched by the margin. unknown: the small
+   alpha's unknown_halves, or more.
    0: no memory. */
 EXPORTED int KERNEL(filter_soft)(float *restrict alpha, const uint8_t *picture, int height, int width,
                                  const float *coefficients, int halved_height, int halved_width, const uint8_t *unknown,
                                  const float *small, const float *ceiling, int small_height, int small_width,
-                                 const float *weights)
+                                 const float *weights, float margin)
 {
     Enlarged e = {0}, highest = {0}, own = {0};
     int blocks = blocks_of(width);
@@ -294,7 +298,8 @@ EXPORTED int KERNEL(filter_soft)(float *restrict alpha, const uint8_t *picture, 
             for (int x = from; x < end; x++)
                 row[x] = between(here.above, here.below, here.share, x);
             for (; from < end; from += BLOCK)
-                filter_block(row + from, rgb + 3 * from, b, top, from, width, weights, block_size(from, width));
+                filter_block(row + from, rgb + 3 * from, b, top, from, width, weights, margin,
+                             block_size(from, width));
         }
     }
     close_enlarged(&e);

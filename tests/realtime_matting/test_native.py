@@ -62,9 +62,14 @@ seeded = settings(max_examples=60)
 
 
 @seeded
-@given(shape=shapes, small=st.tuples(st.floats(0.05, 1), st.floats(0.05, 1)), seed=st.integers(0, 999))
+@given(
+    shape=shapes,
+    small=st.tuples(st.floats(0.05, 1), st.floats(0.05, 1)),
+    margin=st.sampled_from((0.0, 0.03, 0.2)),
+    seed=st.integers(0, 999),
+)
 def test_soft_pixels_become_the_linear_function_of_their_colour(
-    shape: tuple[int, int], small: tuple[float, float], seed: int
+    shape: tuple[int, int], small: tuple[float, float], margin: float, seed: int
 ) -> None:
     size = [max(1, round(side * share)) for side, share in zip(shape, small, strict=True)]
     halved = [(side + 1) // 2 for side in size]
@@ -77,9 +82,10 @@ def test_soft_pixels_become_the_linear_function_of_their_colour(
     a, c, rest = (enlarged(plane, shape) for plane in coefficients)
     ceiling = rng.random(size, np.float32)
     filtered = np.clip(a * levels[..., 0] + c * levels[..., 1] + rest, 0, enlarged(ceiling, shape))
+    filtered = np.clip((filtered - margin) / (1 - 2 * margin), 0, 1)
     own = enlarged(alpha, shape)
     coefficients[:, unknown == 0] = np.nan  # nobody looks there
-    found = native.filter_soft(alpha, picture, coefficients, unknown, ceiling, weights)
+    found = native.filter_soft(alpha, picture, coefficients, unknown, ceiling, weights, margin)
     # So near 0 and 1 it is a matter of rounding what is soft.
     soft = (own > 1e-5) & (own < 1 - 1e-5)
     np.testing.assert_allclose(found[soft], filtered[soft], atol=2e-4)
@@ -299,6 +305,7 @@ Call = Callable[[], object]
         lambda: _filter_soft(_rgb(4, 5), _zeros(2, 1, 2), _rgb(1, 2)[..., 0], _zeros(2, 3)),
         lambda: _filter_soft(_rgb(4, 5), _zeros(3, 2, 2), _rgb(2, 2)[..., 0], _zeros(2, 3)),
         lambda: _filter_soft(_rgb(4, 5), _zeros(3, 1, 2), _rgb(2, 2)[..., 0], _zeros(2, 3)),
+        lambda: _filter_soft(_rgb(4, 5), _zeros(3, 1, 2), _rgb(1, 2)[..., 0], _zeros(2, 3), 0.5),
         lambda: native.unknown_halves(_zeros(3, 4, 5)),
         lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 6), _zeros(2, 3, 2, 2), Rectangle(0, 4, 0, 5)),
         lambda: native.fuse_colours(_rgb(4, 5), _zeros(4, 5), _zeros(3, 2, 2), Rectangle(0, 4, 0, 5)),
@@ -340,9 +347,13 @@ def _zeros(*shape: int) -> NDArray[np.float32]:
 
 
 def _filter_soft(
-    picture: NDArray[np.uint8], coefficients: NDArray[np.float32], unknown: NDArray[np.uint8], top: NDArray[np.float32]
+    picture: NDArray[np.uint8],
+    coefficients: NDArray[np.float32],
+    unknown: NDArray[np.uint8],
+    top: NDArray[np.float32],
+    margin: float = 0.0,
 ) -> object:
-    return native.filter_soft(_zeros(2, 3), picture, coefficients, unknown, top, _zeros(2, 4))
+    return native.filter_soft(_zeros(2, 3), picture, coefficients, unknown, top, _zeros(2, 4), margin)
 
 
 def test_a_copy_of_the_source_alone_says_that_it_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:

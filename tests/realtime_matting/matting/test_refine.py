@@ -169,6 +169,17 @@ def test_several_filters_bring_a_vague_alpha_nearer_to_the_edge_than_one(size: t
     assert np.abs(several - truth).mean() < 0.8 * np.abs(one - truth).mean()
 
 
+def test_a_haze_far_from_the_edge_is_gone_and_the_edge_stays_soft() -> None:
+    guide, truth = disc((90, 120), (200, 140, 60), (40, 60, 120))
+    soft = np.asarray(cv2.GaussianBlur(truth, (0, 0), 1), np.float32)
+    hazy = np.asarray(0.012 + 0.976 * soft, np.float32)
+    seen = at_picture_size(hazy, guide)
+    far = cv2.dilate(soft, np.ones((15, 15))) < 0.01, cv2.erode(soft, np.ones((15, 15))) > 0.99
+    assert (seen[far[0]] == 0).all()
+    assert (seen[far[1]] == 1).all()
+    assert ((seen > 0.1) & (seen < 0.9)).sum() > 50
+
+
 def test_a_reduced_picture_given_by_the_caller_changes_little() -> None:
     guide, truth = disc((144, 192), (200, 140, 60), (40, 60, 120))
     alpha = np.asarray(cv2.resize(truth, (96, 72), interpolation=cv2.INTER_AREA), np.float32)

@@ -35,8 +35,11 @@ def test_fused_alpha_stays_in_range_and_does_not_change_its_inputs(raw: np.ndarr
 
 
 def test_almost_certain_counts_as_certain() -> None:
-    probabilities = np.float32([[[0.985]], [[0.01]], [[0.005]]])
+    probabilities = np.float32([[[0.996]], [[0.003]], [[0.001]]])
     assert fuse(probabilities, np.float32([[1.0]]))[0, 0] == 0
+    assert fuse(probabilities[::-1].copy(), np.float32([[0.0]]))[0, 0] == 1
+    doubt = np.float32([[[0.98]], [[0.015]], [[0.005]]])
+    assert 0 < fuse(doubt, np.float32([[1.0]]))[0, 0] < 0.02, "that is for the filters"
 
 
 def test_the_picture_of_a_trimap_has_the_three_standard_levels() -> None:
