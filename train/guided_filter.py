@@ -1,5 +1,7 @@
 """The runtime's guided filters, through which gradients pass, so that networks learn what they are followed by.
 
+What the runtime cuts off behind them, near 0 and 1, stays: no gradient would come back from there.
+
 He & Sun 2015, arXiv 1505.00996, with coefficients of halved pictures, one after the other, as in
 :mod:`realtime_matting.matting.refine`; training through such a filter is Wu et al. 2018's (Fast End-to-End Trainable
 Guided Filter, arXiv 1803.05619).
@@ -11,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_RADII, _EPS = (3, 2, 1), 1e-4
+_RADII, _EPS = (4, 2, 1), 1e-4
 """As the runtime's: pixels of the halved picture, and variance of a colour in [0, 1]."""
 
 

@@ -7,11 +7,11 @@ FloatArray = NDArray[np.float32]
 
 # A softmax never reaches 0 or 1; what is this close to certain counts as certain, so that known regions are exact. No
 # more than that: filters follow, which steady what is left of doubt, and cut the rest off (`refine.at_picture_size`).
-CERTAIN = 0.005
+CERTAIN = 0.006
 
 
 def fuse(probabilities: FloatArray, alpha: FloatArray) -> FloatArray:
-    """α = F + U·α_r, stretched so that values within 0.005 of 0 or 1 become exactly 0 or 1.
+    """α = F + U·α_r, stretched so that values within 0.006 of 0 or 1 become exactly 0 or 1.
 
     Args:
         probabilities: float32 (3, H, W): background, unknown, foreground; they sum to 1.

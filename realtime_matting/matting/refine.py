@@ -22,7 +22,7 @@ _GUIDE = np.array([[0.299, 0.587, 0.114, 0], [0.5, 0, -0.5, 128]], np.float32)
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 _EPS = 1e-4
 _A_LITTLE_MORE = np.float32(1 + 1e-6)
-_AT_FIRST, _AT_LAST = (3, 2), 1
+_AT_FIRST, _AT_LAST = (4, 2), 1
 """Radii of the filters at the alpha's own size, and of the one that brings it to the picture's (`at_picture_size`)."""
 _MARGIN = 0.03
 """So close to 0 or 1, or closer, is 0 and 1 after the last filter (`at_picture_size`)."""
@@ -75,7 +75,9 @@ def at_picture_size(alpha: Alpha, picture: Rgb, *, small: Rgb | None = None) -> 
     67.8, and their dtSSD 3.65, 3.54, 3.50, 3.47.
 
     What little is left near 0 and 1 is cut off behind the filters rather than before them: a pixel that is cut off
-    before goes in and out of the filtered region from frame to frame. See docs/performance.md.
+    before goes in and out of the filtered region from frame to frame. With that (2.7.0, in int8), for radii of 3, 2 and
+    1; 4, 2 and 1; 5, 2 and 1; 4, 3 and 1; 4, 3, 2 and 1: dtSSD of the clips 3.31, 3.28, 3.26, 3.27, 3.24, edge MAD 67.1,
+    66.9, 66.9, 67.6, 67.3; the first three on pairs 66.8, 67.3, 68.0, elsewhere within 0.5. See docs/performance.md.
 
     One that is larger is reduced first; the filter then still gathers what the network left uneven (rendered clips,
     512×288 from 640×360: MAD 7.1 without it and 6.5 with it, dtSSD 4.6 and 3.9).

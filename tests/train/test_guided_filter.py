@@ -10,6 +10,8 @@ from train.config import PhaseConfig
 from train.guided_filter import guided_filter
 from train.recipes.shm_common import matting_losses
 
+MARGIN = 0.03  # what the runtime cuts off behind its filters
+
 
 def scene(side: int = 96) -> tuple[np.ndarray, np.ndarray]:
     """A picture of two colours that meet in a curve, with noise, and an alpha that is too soft and a little off."""
@@ -33,7 +35,8 @@ def test_they_are_the_filters_of_the_runtime(radii: tuple[int, ...] | None) -> N
         trained = guided_filter(*as_tensors(picture, alpha), radii)
         applied = fast_guided_filter(picture, alpha, radius=radii[0])
     else:
-        trained, applied = guided_filter(*as_tensors(picture, alpha)), at_picture_size(alpha, picture)
+        filtered, applied = guided_filter(*as_tensors(picture, alpha)), at_picture_size(alpha, picture)
+        trained = ((filtered - MARGIN) / (1 - 2 * MARGIN)).clamp(0, 1)
     assert np.abs(applied - alpha).max() > 0.2, "the filters do something here"
     difference = np.abs(trained[0, 0].numpy() - applied)
     assert difference.max() < 0.06, "the runtime halves pictures of whole levels"
@@ -50,7 +53,7 @@ def test_gradients_pass_to_the_alpha_around_and_none_to_what_is_known() -> None:
     changed = small.grad[0, 0] != 0
     assert changed[40:44, 76:84].any()
     assert changed.sum() > 100, "windows reach beyond the pixels themselves"
-    changed[10:74, 46:] = False
+    changed[6:78, 42:] = False
     assert not changed.any()
 
 
