@@ -42,7 +42,7 @@ Bytes = NDArray[np.uint8]
 # by each 1/255 that the motion leaves unexplained, and so much where a new trimap says the opposite.
 _PER_FRAME, _PER_DIFFERENCE, _PER_CLASS = 0.1, 0.03, 2.0
 # A tile is worth its while from so many on.
-_WORTH = 250.0
+_WORTH = 400.0
 # Tiles of so much of the picture cost as much as the whole of it.
 _MOST = 0.75
 

@@ -35,7 +35,7 @@ MAX_AGE = 12
 """Frames after which the trimap network runs, at the latest."""
 # Sum of the mean unexplained difference near the person (1/255, each pixel at most 51), and so much for each width of
 # the picture that it has gone.
-_MOTION_LIMIT, _PER_WIDTH = 0.5, 60.0
+_MOTION_LIMIT, _PER_WIDTH = 0.8, 60.0
 _CLIP = 51
 # So much in a single frame, and its neighbours cannot stand in for it.
 _LOST = 2.5
