@@ -77,8 +77,8 @@ def at_picture_size(alpha: Alpha, picture: Rgb, *, small: Rgb | None = None) -> 
     What little is left near 0 and 1 is cut off behind the filters rather than before them: a pixel that is cut off
     before goes in and out of the filtered region from frame to frame. With that (2.7.0, int8, at most 32 pictures), for
     radii of 3, 2 and 1; 4, 2 and 1; 5, 2 and 1; 4, 3 and 1; 4, 3, 2 and 1: dtSSD of the clips 3.31, 3.28, 3.26, 3.27,
-    3.24, edge MAD 67.1, 66.9, 66.9, 67.6, 67.3; the first three on pairs 66.8, 67.3, 68.0, elsewhere within 0.5. See
-    docs/performance.md.
+    3.24, edge MAD 67.1, 66.9, 66.9, 67.6, 67.3; the first three on pairs 66.8, 67.3, 68.0, elsewhere within 0.5. The
+    table of cuts is in train/README.md.
 
     One that is larger is reduced first; the filter then still gathers what the network left uneven (rendered clips,
     512×288 from 640×360: MAD 7.1 without it and 6.5 with it, dtSSD 4.6 and 3.9).

@@ -253,8 +253,7 @@ static inline void filter_block(float *restrict alpha, const uint8_t *restrict r
 
 /* The small alpha as large as the picture, (height, width); where it is between 0 and 1 there, a_Y·Y + a_C·C + b instead,
    kept between 0 and the ceiling, which is of the small alpha's size, and stretched by the margin. unknown: the small
-   alpha's unknown_halves, or more.
-   0: no memory. */
+   alpha's unknown_halves, or more. 0: no memory. */
 EXPORTED int KERNEL(filter_soft)(float *restrict alpha, const uint8_t *picture, int height, int width,
                                  const float *coefficients, int halved_height, int halved_width, const uint8_t *unknown,
                                  const float *small, const float *ceiling, int small_height, int small_width,
